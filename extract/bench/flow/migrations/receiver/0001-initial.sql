@@ -1,0 +1,3 @@
+create table received (
+  event_id uuid primary key
+);

@@ -1,0 +1,3 @@
+create table message (
+  id uuid primary key
+);

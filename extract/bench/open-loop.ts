@@ -1,0 +1,86 @@
+/**
+ * Open loop: each request is sent when it is due, whatever became of those before, as customers do who do not know of each
+ * other. What waits counts as waiting.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Request } from 'autocannon';
+import { Pool } from 'undici';
+import { quantile } from './figures.ts';
+
+export interface Answer {
+  readonly status: number;
+  /** Milliseconds since the start of the load. */
+  readonly atMs: number;
+  /** Milliseconds from the moment when the request was due. */
+  readonly ms: number;
+  readonly retryAfter: boolean;
+}
+
+export interface Times {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export interface OpenLoop {
+  /** @returns the answers to all that was due within the time, when the last has come */
+  send(requests: readonly Request[], perSecond: number, seconds: number): Promise<Answer[]>;
+  close(): Promise<void>;
+}
+
+/** More customers than this at a time would wait for a connection of the load generator, not for the shop. */
+const CONNECTIONS = 1_000;
+
+export function openLoop(url: string): OpenLoop {
+  const pool = new Pool(url, { connections: CONNECTIONS });
+  return {
+    async send(requests, perSecond, seconds) {
+      const started = performance.now();
+      const answers: Promise<Answer>[] = [];
+      const count = Math.floor(perSecond * seconds);
+      while (answers.length < count) {
+        const dueByNow = Math.min(count, Math.ceil(((performance.now() - started) * perSecond) / 1_000));
+        while (answers.length < dueByNow) answers.push(answerTo(pool, requests[answers.length % requests.length]!, started, (answers.length * 1_000) / perSecond));
+        await sleep(1);
+      }
+      return Promise.all(answers);
+    },
+    close: async () => pool.close(),
+  };
+}
+
+/** @throws Error when one was answered with anything but 2xx */
+export function timesOf(answers: readonly Answer[]): Times {
+  const wrong = answers.find(({ status }) => status < 200 || status > 299);
+  if (wrong) throw new Error(`a request was answered ${wrong.status}`);
+  return waits(answers);
+}
+
+export function waits(answers: readonly Answer[]): Times {
+  const all = answers.map(({ ms }) => ms);
+  return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
+}
+
+/** Below undici's streams and promises, which would take more of the machine than what they measure can spare. */
+function answerTo(pool: Pool, { path, method, headers, body }: Request, started: number, dueMs: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let status = 0;
+    let retryAfter = false;
+    pool.dispatch(
+      { path: path!, method: method as 'GET' | 'POST', headers: { ...headers }, body: (body as string | undefined) ?? null },
+      {
+        // Asked for, whatever the types say.
+        onRequestStart: () => undefined,
+        onResponseData: () => undefined,
+        onResponseStart(_, code, fields) {
+          status = code;
+          retryAfter = fields['retry-after'] !== undefined;
+        },
+        onResponseEnd() {
+          const atMs = performance.now() - started;
+          resolve({ status, atMs, ms: atMs - dueMs, retryAfter });
+        },
+        onResponseError: (_, error) => reject(error),
+      },
+    );
+  });
+}

@@ -1,0 +1,61 @@
+/** What `npm run bench:micro` takes on its command line. */
+import { parseArgs } from 'node:util';
+
+export const parts = ['product', 'list', 'orders', 'storm', 'overload', 'outbox', 'size', 'events', 'call', 'latency', 'memory'] as const;
+export type Part = (typeof parts)[number];
+
+export interface Options {
+  readonly rounds: number;
+  /** Seconds of a round. */
+  readonly seconds: number;
+  /** Seconds before the first round, shared by both sides. */
+  readonly warmUp: number;
+  readonly only: readonly Part[];
+  readonly json: boolean;
+  /** Folder for CPU profiles of both sides; none are taken without. */
+  readonly profile: string | undefined;
+}
+
+export const usage = `npm run bench:micro -- [options]
+  --rounds 7      rounds of each side; medians are of these
+  --seconds 5     length of a round
+  --warm-up 20    seconds before the first round, shared by both sides
+  --only a,b      some of: ${parts.join(', ')}
+  --json          prints the results as JSON
+  --profile dir   writes CPU profiles of both sides into this folder (costs speed)
+DATABASE_URL names a PostgreSQL to use, with a login that may create databases and roles; an embedded one runs otherwise.`;
+
+/** @throws TypeError that says what is wrong, for the user to read */
+export function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '7' },
+      seconds: { type: 'string', default: '5' },
+      'warm-up': { type: 'string', default: '20' },
+      only: { type: 'string', default: parts.join(',') },
+      json: { type: 'boolean', default: false },
+      profile: { type: 'string' },
+    },
+  });
+  return {
+    rounds: wholeNumber('rounds', values.rounds),
+    seconds: wholeNumber('seconds', values.seconds),
+    warmUp: wholeNumber('warm-up', values['warm-up']),
+    only: values.only.split(',').map(partNamed),
+    json: values.json,
+    profile: values.profile,
+  };
+}
+
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1) return number;
+  throw new TypeError(`--${name} is ${JSON.stringify(text)}, but must be a whole number of 1 or more`);
+}
+
+function partNamed(name: string): Part {
+  const part = parts.find((each) => each === name.trim());
+  if (part) return part;
+  throw new TypeError(`--only names ${JSON.stringify(name)}, but there are only ${parts.join(', ')}`);
+}

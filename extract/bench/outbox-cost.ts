@@ -1,0 +1,47 @@
+/** What the outbox costs a checkout: orders a second with their event and without it, in turn, while nobody handles anything. */
+import { pino } from 'pino';
+import { discoverModules } from '../../src/host/discover.ts';
+import { Ownership } from '../../src/host/ownership.ts';
+import { quantile } from './figures.ts';
+import { load } from './load.ts';
+import { scenarios } from './scenarios.ts';
+import type { Stage } from './shop.ts';
+import { type Side, startSide } from './side.ts';
+
+export interface OutboxCost {
+  /** Orders a second; medians over the rounds. */
+  readonly published: number;
+  readonly unpublished: number;
+}
+
+interface Shop {
+  readonly side: Side;
+  readonly ownership: Ownership;
+}
+
+export async function outboxCost(stage: Stage, { rounds, seconds, warmUp }: { rounds: number; seconds: number; warmUp: number }, progress: (line: string) => void): Promise<OutboxCost> {
+  const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
+  const [published, unpublished] = [await start(stage, 'published'), await start(stage, 'unpublished')];
+  const perSecond = { published: [] as number[], unpublished: [] as number[] };
+  for (const { side } of [published, unpublished]) await load(side.url, requests, warmUp / 2);
+  for (let round = 1; round <= rounds; round += 1) {
+    perSecond.published.push((await load(published.side.url, requests, seconds)).perSecond);
+    perSecond.unpublished.push((await load(unpublished.side.url, requests, seconds)).perSecond);
+    progress(`POST /orders, round ${round}: ${perSecond.published.at(-1)!.toFixed()}/s with the event, ${perSecond.unpublished.at(-1)!.toFixed()}/s without`);
+  }
+  for (const { side, ownership } of [published, unpublished]) {
+    await side.stop();
+    await ownership.stop();
+  }
+  return { published: quantile(perSecond.published, 0.5), unpublished: quantile(perSecond.unpublished, 0.5) };
+}
+
+/** A shop in which nobody handles events: this process owns its modules and does nothing with them. */
+async function start(stage: Stage, events: 'published' | 'unpublished'): Promise<Shop> {
+  const databaseUrl = await stage.database(events);
+  const ownables = (await discoverModules()).map(({ contract }) => ({ module: contract.name, start: async () => undefined, stop: async () => undefined }));
+  const ownership = new Ownership({ url: databaseUrl, ownables, log: pino({ level: 'silent' }), retryMs: 1_000 });
+  await ownership.start();
+  const side = await startSide({ name: events, script: 'extract/bench/unhandled-shop.ts', env: { ...stage.settings(databaseUrl), EVENTS: events } });
+  return { side, ownership };
+}

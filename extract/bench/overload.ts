@@ -1,0 +1,65 @@
+/**
+ * What three times the orders that the shop can take do to it: how many it still takes, how soon the others are turned away,
+ * and whether it is as before when it is over.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contender } from './compare.ts';
+import { quantile } from './figures.ts';
+import { load } from './load.ts';
+import { type Answer, openLoop, type Times, timesOf, waits } from './open-loop.ts';
+import { scenarios } from './scenarios.ts';
+import type { Stage } from './shop.ts';
+
+/** Milliseconds from the moment when an order was due until its answer; medians over the rounds. */
+export interface Overload {
+  /** Orders a second that the shop takes from 32 customers who wait for each answer: its peak. */
+  readonly peak: number;
+  /** Orders a second that it answers with 201 while `TIMES` as many are sent. */
+  readonly goodput: number;
+  readonly taken: Times;
+  /** Until the 503. */
+  readonly refused: Times;
+  /** At half the peak, before it and `NORMAL_AFTER_MS` after its end. */
+  readonly before: Times;
+  readonly after: Times;
+}
+
+export const TIMES = 3;
+export const NORMAL_AFTER_MS = 10_000;
+const HALF = 0.5;
+/** For the shop to notice. */
+const SETTLE_SECONDS = 2;
+
+/** @throws Error when an order is answered that is neither taken nor refused as it should be */
+export async function overload({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Overload> {
+  const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
+  const loop = openLoop(side.url);
+  const measured: Overload[] = [];
+  await load(side.url, requests, seconds);
+  for (let round = 1; round <= rounds; round += 1) {
+    await backlog.drained();
+    const { perSecond: peak } = await load(side.url, requests, seconds);
+    const offered = async (part: number, length: number) => loop.send(requests.flat(), peak * part, length);
+    await backlog.drained();
+    const before = timesOf(await offered(HALF, seconds));
+    await offered(TIMES, SETTLE_SECONDS);
+    const { taken, refused, goodput } = sorted(await offered(TIMES, seconds), seconds);
+    await sleep(NORMAL_AFTER_MS);
+    const after = timesOf(await offered(HALF, seconds));
+    measured.push({ peak, goodput, before, taken, refused, after });
+    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
+  }
+  await loop.close();
+  const median = (figure: (of: Overload) => number) => quantile(measured.map(figure), HALF);
+  const medians = (of: (each: Overload) => Times): Times => ({ p50: median((each) => of(each).p50), p99: median((each) => of(each).p99) });
+  return { peak: median((of) => of.peak), goodput: median((of) => of.goodput), taken: medians((of) => of.taken), refused: medians((of) => of.refused), before: medians((of) => of.before), after: medians((of) => of.after) };
+}
+
+/** Goodput is what was answered while the load lasted. */
+function sorted(answers: readonly Answer[], seconds: number): Pick<Overload, 'taken' | 'refused' | 'goodput'> {
+  const isRefused = ({ status, retryAfter }: Answer): boolean => status === 503 && retryAfter;
+  const refused = answers.filter(isRefused);
+  const taken = answers.filter((answer) => !isRefused(answer));
+  const inTime = taken.filter(({ atMs }) => atMs <= seconds * 1_000);
+  return { taken: timesOf(taken), refused: waits(refused), goodput: inTime.length / seconds };
+}

@@ -1,0 +1,106 @@
+/**
+ * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to orders at a steady rate, in a
+ * shop that has room, and to as many orders as the shop takes.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contender } from './compare.ts';
+import { quantile } from './figures.ts';
+import { load } from './load.ts';
+import { openLoop, timesOf } from './open-loop.ts';
+import { scenarios } from './scenarios.ts';
+import type { Side } from './side.ts';
+import { CUSTOMERS, type Stage } from './shop.ts';
+
+export interface Checkout {
+  /** Milliseconds from the moment when the order was due until its answer; medians over the rounds. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export interface Storm {
+  readonly steady: { readonly alone: Checkout; readonly during: Checkout };
+  readonly full: { readonly alone: Checkout; readonly during: Checkout };
+  /** Password checks a second that were made meanwhile. */
+  readonly checksPerSecond: number;
+  /** Sign-ins a second that found no room and were told to come again. */
+  readonly refusedPerSecond: number;
+}
+
+/** A fifth of what two cores can do: a shop that is busy and has room. */
+export const ORDERS_PER_SECOND = 200;
+/** More than wait for their turn, so that there is never a moment without a hash. */
+export const SIGNING_IN = 32;
+const REFUSED_WAITS_MS = 100;
+
+export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Storm> {
+  const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
+  const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
+  const measured = async (what: string, checkout: () => Promise<Checkout>) => {
+    const [alone, during]: [Checkout[], Checkout[]] = [[], []];
+    await checkout();
+    for (let round = 1; round <= rounds; round += 1) {
+      await backlog.drained();
+      alone.push(await checkout());
+      await backlog.drained();
+      during.push(await amidSignIns(side, counts, checkout));
+      progress(`Checkout, ${what}, round ${round}: p99 ${alone.at(-1)!.p99.toFixed(1)} ms alone, ${during.at(-1)!.p99.toFixed(1)} ms while ${SIGNING_IN} sign in`);
+    }
+    return { alone: median(alone), during: median(during) };
+  };
+  const loop = openLoop(side.url);
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, seconds)));
+  await loop.close();
+  const full = await measured('as many as it takes', async () => load(side.url, requests, seconds));
+  return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
+}
+
+interface Counts {
+  checked: number;
+  refused: number;
+  seconds: number;
+}
+
+async function amidSignIns(side: Side, counts: Counts, checkout: () => Promise<Checkout>): Promise<Checkout> {
+  const signIns = startSignIns(side);
+  const result = await checkout();
+  const { checked, refused, seconds } = await signIns.stop();
+  counts.checked += checked;
+  counts.refused += refused;
+  counts.seconds += seconds;
+  return result;
+}
+
+interface SignIns {
+  stop(): Promise<Counts>;
+}
+
+function startSignIns({ url }: Side): SignIns {
+  const counted = { checked: 0, refused: 0 };
+  const started = performance.now();
+  let over = false;
+  const signIn = async (number: number): Promise<void> => {
+    const { username, password } = CUSTOMERS[number % CUSTOMERS.length]!;
+    while (!over) {
+      const response = await fetch(`${url}/api/v1/users/authenticate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
+      await response.arrayBuffer();
+      if (response.status === 200) counted.checked += 1;
+      else if (response.status === 503 || response.status === 504) counted.refused += 1;
+      else throw new Error(`a sign-in was answered ${response.status}`);
+      if (response.status !== 200) await sleep(REFUSED_WAITS_MS);
+    }
+  };
+  const all = Promise.all(Array.from({ length: SIGNING_IN }, async (_, number) => signIn(number)));
+  return {
+    async stop() {
+      over = true;
+      const seconds = (performance.now() - started) / 1_000;
+      const { checked, refused } = counted;
+      await all;
+      return { checked, refused, seconds };
+    },
+  };
+}
+
+function median(rounds: readonly Checkout[]): Checkout {
+  return { p50: quantile(rounds.map(({ p50 }) => p50), 0.5), p99: quantile(rounds.map(({ p99 }) => p99), 0.5) };
+}

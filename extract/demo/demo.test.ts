@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import t from 'tap';
+import { testShop } from '#testing';
+
+interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly errors: string;
+}
+
+/** The demo as `npm run demo` starts it, knowing nothing but these variables. */
+async function runDemo(env: Readonly<Record<string, string>>): Promise<Run> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'demo.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [[code], out, errors] = await Promise.all([once(child, 'close') as Promise<[number | null]>, text(child.stdout), text(child.stderr)]);
+  return { code, out, errors };
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const shop = await testShop(t);
+const { username, password } = await shop.admin();
+const here = { BASE_URL: shop.url, ADMIN_USERNAME: username, ADMIN_PASSWORD: password };
+
+void t.test('in a sound shop every step happens, and each order has its timeline', async (t) => {
+  const { code, out, errors } = await runDemo(here);
+  t.equal(errors, '');
+  t.equal(code, 0);
+  t.match(out, /✓ The parcel is delivered/);
+  t.match(out, /Order [0-9a-f-]{36}: bought and delivered, \$39\.98\n( {2}\d\d:\d\d:\d\d\.\d{3} .*\n)+/);
+  for (const ending of ['declined, $19.99', 'sold out, $498.00', 'cancelled and refunded, $59.97']) t.match(out, `: ${ending}\n`);
+  t.equal(out.match(/ email {2}sent /g)?.length, 12);
+  t.equal(out.match(/ sms {4}sent /g)?.length, 12);
+  t.match(out, /\? The handle came off\. {2}.*\n/, 'the question');
+  t.match(out, /! We are sending you another one\. {2}.*\n/, 'and its answer');
+  t.match(out, /Everything happened as it should\.\n$/);
+  // eslint-disable-next-line no-control-regex
+  t.notMatch(out, /\u001b/, 'colours are for terminals');
+  t.notMatch(out, password);
+});
+
+void t.test('without a shop it says how to start one', async (t) => {
+  const { code, errors } = await runDemo({ ...here, BASE_URL: `http://127.0.0.1:${await closedPort()}` });
+  t.equal(code, 1);
+  t.match(errors, 'ECONNREFUSED');
+  t.match(errors, 'Start it with `npm start`');
+});
+
+void t.test('it says how to name the administrator, and looks into the data directory', async (t) => {
+  const { ADMIN_PASSWORD: _none, ...incomplete } = here;
+  const nobody = await runDemo({ ...incomplete, DATA_DIR: t.testdir({}) });
+  t.equal(nobody.code, 1);
+  t.match(nobody.errors, 'pass ADMIN_USERNAME and ADMIN_PASSWORD');
+
+  const wrong = await runDemo({ BASE_URL: shop.url, DATA_DIR: t.testdir({ 'admin.json': JSON.stringify({ username, password: 'not the one' }) }) });
+  t.equal(wrong.code, 1);
+  t.match(wrong.errors, 'POST /users/authenticate answered 401 where 200 was expected: INVALID_CREDENTIALS');
+});
+
+void t.test('a step that does not happen ends it with what did happen', async (t) => {
+  const { gate } = shop.host.module('shipping');
+  t.teardown(() => gate.open());
+  await gate.close();
+  const { code, out, errors } = await runDemo({ ...here, DEMO_PATIENCE_MS: '1000' });
+  t.equal(code, 1);
+  t.match(out, /✗ The order is confirmed\n$/);
+  t.match(errors, /The demo stopped: waited 1 s for order [0-9a-f-]{36} to be confirmed; it is paid\./);
+});
+
+void t.test('a setting that is no good is named', async (t) => {
+  t.match(await runDemo({ ...here, BASE_URL: 'shop' }), { code: 1, errors: /BASE_URL is "shop", but must be an http or https URL/ });
+  t.match(await runDemo({ ...here, DEMO_PATIENCE_MS: 'long' }), { code: 1, errors: /DEMO_PATIENCE_MS is "long"/ });
+});

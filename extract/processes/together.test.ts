@@ -1,0 +1,183 @@
+/** `npm start` twice on one database: two processes are one shop, also when one of them is killed or stands still. */
+import { randomInt, randomUUID } from 'node:crypto';
+import t from 'tap';
+import { testRedisUrl, withoutRedis } from '#testing';
+import { type Answer, deploy, PASSWORD, type Shop, shippingAddress, until } from './deployment.testing.ts';
+
+t.setTimeout(240_000);
+const skip = await withoutRedis();
+
+const brisk = { EVENT_POLL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200' };
+
+interface Placed {
+  readonly id: string;
+  /** Which of the processes has answered. */
+  readonly by: number;
+}
+
+async function price(shop: Shop, id: string): Promise<number> {
+  return (await shop.do('GET', `/products/${id}`)).price.amount;
+}
+
+async function setPrice(shop: Shop, token: string, id: string, amount: number): Promise<void> {
+  await shop.do('PATCH', `/products/${id}`, { token, body: { price: { amount, currency: 'USD' } } });
+}
+
+t.test('caches agree', async (t) => {
+  const { start } = await deploy(t);
+  const shops = [await start(), await start()] as const;
+  const admin = await shops[0].admin();
+  const id = await shops[0].product(admin, { price: 1 });
+
+  for (let amount = 2; amount <= 41; amount += 1) {
+    for (const shop of shops) await price(shop, id);
+    await setPrice(shops[amount % 2]!, admin, id, amount);
+    t.same(await Promise.all(shops.map(async (shop) => price(shop, id))), [amount, amount]);
+  }
+
+  t.comment('one stands still while the other one changes a price: when it goes on, it serves nothing old');
+  shops[0].signal('SIGSTOP');
+  const began = performance.now();
+  await setPrice(shops[1], admin, id, 100);
+  const waited = performance.now() - began;
+  shops[0].signal('SIGCONT');
+  t.equal(await price(shops[0], id), 100);
+  t.ok(waited < 3_000, `the change waited ${waited.toFixed()} ms for a process that stood still`);
+
+  await shops[0].kill();
+  const afterwards = performance.now();
+  await setPrice(shops[1], admin, id, 200);
+  t.equal(await price(shops[1], id), 200);
+  const took = performance.now() - afterwards;
+  t.ok(took < 3_000, `the change waited ${took.toFixed()} ms for a process that is dead`);
+  const third = await start();
+  t.equal(await price(third, id), 200);
+  await setPrice(third, admin, id, 300);
+  t.equal(await price(shops[1], id), 300);
+});
+
+/** Asks the processes in turn, under one idempotency key, until one answers. */
+async function place(shops: readonly Shop[], first: number, token: string, productId: string, card?: string): Promise<Placed> {
+  const body = { items: [{ productId, quantity: 1 }], shippingAddress, ...(card !== undefined && { payment: { method: 'card', cardToken: card } }) };
+  const headers = { 'idempotency-key': randomUUID() };
+  return until(async () => {
+    for (const by of [first, 1 - first]) {
+      const reply = await shops[by]!.ask('POST', '/orders', { token, body, headers }).catch(() => undefined);
+      if (reply?.status === 201) return { id: reply.body.id, by };
+    }
+    return undefined;
+  }, 'an order to be placed');
+}
+
+interface Story {
+  readonly id: string;
+  readonly status: string;
+  readonly events: readonly string[];
+  readonly mails: number;
+}
+
+type Sql = Awaited<ReturnType<typeof deploy>>['sql'];
+
+/** What became of the orders, and how many e-mails tell of each. */
+async function stories(sql: Sql): Promise<Story[]> {
+  return sql<Story>(`select id, status,
+      (select array_agg(event order by e.id) from orders.order_event e where e.order_id = o.id) as events,
+      (select count(*)::int from notifications.notification n where channel = 'email' and body like '%' || o.id || '%') as mails
+    from orders.customer_order o`);
+}
+
+/** Waits until so many orders have come to their end, and answers what happened to them, each different story once. */
+async function storiesOf(sql: Sql, count: number, whole: Pick<Story, 'events' | 'mails'>): Promise<unknown[]> {
+  const ended = await until(async () => {
+    const found = (await stories(sql)).filter(({ events, mails }) => whole.events.every((event) => events.includes(event)) && mails >= whole.mails);
+    return found.length === count && found;
+  }, `${count} orders to come to ${whole.events.at(-1)} and be told of`);
+  return [...new Set(ended.map(({ events, mails }) => JSON.stringify({ events, mails })))].map((story) => JSON.parse(story) as unknown);
+}
+
+async function reserved(sql: Sql, productId: string): Promise<number> {
+  return (await sql<{ reserved: number }>('select reserved::int from inventory.stock where product_id = $1', [productId]))[0]!.reserved;
+}
+
+/** Which process owns the modules: the one whose connection holds the locks. */
+async function ownedBy(sql: Sql): Promise<number> {
+  const rows = await sql<{ pid: number }>(`select distinct pid from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()) and granted`);
+  return rows.length;
+}
+
+t.test('events are handled once', async (t) => {
+  const { start, sql } = await deploy(t, brisk);
+  const shops = [await start(), await start()] as const;
+  const [admin, customer] = [await shops[0].admin(), await shops[1].customer()];
+  const productId = await shops[0].product(admin);
+  t.equal(await ownedBy(sql), 1, 'one connection of one process holds what is owned');
+
+  const many = async (count: number) => Promise.all(Array.from({ length: count }, async (_, i) => place(shops, i % 2, customer.token, productId, 'tok_visa')));
+  const once = { events: ['order_placed', 'stock_reserved', 'payment_completed', 'order_paid', 'stock_committed', 'order_confirmed'], mails: 2 };
+  await many(20);
+  t.same(await storiesOf(sql, 20, once), [once], 'each step is recorded once, the order and its payment told of once each');
+
+  t.comment('the owner is killed in the middle');
+  const orders = many(40);
+  await until(async () => (await stories(sql)).length >= 30, 'ten more orders to be placed');
+  await shops[0].kill();
+  t.equal((await orders).length, 40);
+  t.same(await storiesOf(sql, 60, once), [once]);
+  t.equal(await reserved(sql, productId), 0);
+  t.equal((await sql('select 1 from payments.simulator_charge')).length, 60, 'each order was charged once');
+});
+
+t.test('timers fire once', async (t) => {
+  const { start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s' });
+  const shops = [await start(), await start()] as const;
+  const [admin, customer] = [await shops[0].admin(), await shops[1].customer()];
+  const productId = await shops[0].product(admin);
+  const waiting = async (count: number) => until(async () => (await stories(sql)).filter(({ status }) => status === 'awaiting_payment').length === count, `${count} orders to wait for their payment`);
+  const placeMany = async () => Promise.all(Array.from({ length: 15 }, async (_, i) => place(shops, i % 2, customer.token, productId)));
+  const once = { events: ['order_placed', 'stock_reserved', 'awaiting_payment', 'order_cancelled', 'stock_released', 'compensated'], mails: 2 };
+
+  await placeMany();
+  await waiting(15);
+  t.same(await storiesOf(sql, 15, once), [once], 'each timer fired once, the order and its end are told of once each');
+  t.comment('the owner is killed while the timers run');
+  await placeMany();
+  await waiting(15);
+  await shops[0].kill();
+  t.same(await storiesOf(sql, 30, once), [once]);
+  await until(async () => (await reserved(sql, productId)) === 0, 'all stock to be free');
+});
+
+t.test('sign-in throttles are shared', async (t) => {
+  const { start } = await deploy(t, { SIGN_IN_ACCOUNT_FAILURES: '4' });
+  const shops = [await start(), await start()] as const;
+  const { username, token } = await shops[0].customer();
+  const signIn = async (shop: Shop, password: string): Promise<Answer> => shop.ask('POST', '/users/authenticate', { body: { username, password } });
+  for (const shop of [...shops, ...shops]) t.equal((await signIn(shop, 'not the password')).status, 401);
+  for (const shop of shops) t.match(await signIn(shop, PASSWORD), { status: 429, body: { code: 'TOO_MANY_SIGN_INS' } });
+  await shops[0].kill();
+  t.equal((await signIn(shops[1], PASSWORD)).status, 429, 'what the killed one has counted still counts');
+  t.equal((await signIn(await start(), PASSWORD)).status, 429, 'for a new one, too');
+  t.equal((await shops[1].ask('GET', '/users/me', { token })).status, 200, 'who is signed in stays so');
+});
+
+t.test('rate limits are shared where REDIS_URL is set', { skip }, async (t) => {
+  const { start } = await deploy(t, { RATE_LIMIT_PER_MINUTE: '10', TRUST_PROXY: '1', REDIS_URL: testRedisUrl });
+  const shops = [await start(), await start()] as const;
+  const headers = { 'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}` };
+  const statuses: number[] = [];
+  for (let i = 0; i < 12; i += 1) statuses.push((await shops[i % 2]!.ask('GET', '/categories', { headers })).status);
+  t.same(statuses, [...Array<number>(10).fill(200), 429, 429]);
+  await shops[0].kill();
+  t.equal((await shops[1].ask('GET', '/categories', { headers })).status, 429);
+  t.match(await (await start()).ask('GET', '/categories', { headers }), { status: 429, body: { code: 'RATE_LIMITED' } });
+});
+
+t.test('and without it each process counts by itself', async (t) => {
+  const { start } = await deploy(t, { RATE_LIMIT_PER_MINUTE: '3' });
+  const shops = [await start(), await start()] as const;
+  for (const shop of shops) {
+    const statuses: number[] = [];
+    for (let i = 0; i < 4; i += 1) statuses.push((await shop.ask('GET', '/categories')).status);
+    t.same(statuses, [200, 200, 200, 429]);
+  }
+});

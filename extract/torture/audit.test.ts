@@ -1,0 +1,92 @@
+/** The audit of a tortured shop finds what it is there to find: each thing that must not be is done to the database by hand. */
+import { once } from 'node:events';
+import { type AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+import t from 'tap';
+import { testShop } from '#testing';
+import { Api } from './api.testing.ts';
+import { audit } from './audit.testing.ts';
+import { Books } from './books.testing.ts';
+import { Customers } from './customers.testing.ts';
+import { Journal } from './journal.testing.ts';
+import { Random } from './random.testing.ts';
+import { administrator } from './real-shop.testing.ts';
+import { setStage } from './stage.testing.ts';
+
+const shop = await testShop(t, { settings: { EVENT_POLL_MS: '50', PAYMENT_TIMEOUT: '24h' } });
+const books = new Books(shop.adminUrl);
+t.teardown(async () => books.close());
+const journal = new Journal();
+const api = new Api({ url: shop.url, complain: (complaint) => journal.complain(complaint) });
+const stage = await setStage(api, administrator, { customers: 1, products: 1 });
+
+async function violationsOf(claim: string): Promise<readonly string[]> {
+  const found = (await audit(books, journal, stage)).find((finding) => finding.claim === claim);
+  return found!.violations;
+}
+
+const placedEvents = `from orders_outbox.job where name = 'events' and data->>'type' = 'orders.order-placed.v1' and data->>'aggregateId' = $1`;
+
+/** What is done to an order, and the claim that must name it then. Nothing is undone: each takes another order. */
+const vandalism: readonly { readonly claim: string; readonly status: string; readonly sql: string }[] = [
+  { claim: 'nothing was done twice, and nothing that was refused', status: 'confirmed', sql: `insert into orders.customer_order select gen_random_uuid(), customer_id, status, status_reason, total, currency, pays_later, shipping_address, created_at, updated_at from orders.customer_order where id = $1` },
+  { claim: 'each state change has its event, once', status: 'confirmed', sql: `delete ${placedEvents}` },
+  { claim: 'each state change has its event, once', status: 'delivered', sql: `insert into orders_outbox.job (name, data, state) select name, data, state ${placedEvents}` },
+  { claim: 'each event was handled, once', status: 'confirmed', sql: `delete from notifications_outbox.inbox where event_id::text = (select data->>'id' ${placedEvents})` },
+  { claim: 'each event was handled, once', status: 'awaiting_payment', sql: `delete from notifications.notification where event_id::text = (select data->>'id' ${placedEvents})` },
+  { claim: 'stock, money and parcels add up', status: 'confirmed', sql: `update inventory.reservation set status = 'released' where order_id = $1` },
+  { claim: 'stock, money and parcels add up', status: 'confirmed', sql: `update payments.payment set refunded = 1, status = 'partially_refunded' where order_id = $1` },
+  { claim: 'stock, money and parcels add up', status: 'awaiting_payment', sql: `insert into payments.simulator_charge (key, outcome, transaction_id, message, amount, currency) select gen_random_uuid(), 'approved', $1, '', 1, 'USD'` },
+  { claim: 'the books agree with what was acknowledged', status: 'cancelled', sql: `update orders.customer_order set status = 'confirmed' where id = $1` },
+  { claim: 'no acknowledged order is lost', status: 'confirmed', sql: `update orders.customer_order set total = total + 1 where id = $1` },
+];
+
+/** Statuses of which there are fewer orders than will be laid hands on. */
+async function missing(): Promise<string[]> {
+  const rows = await books.rows<{ status: string; n: number }>('select status, count(*)::int as n from orders.customer_order group by 1');
+  const wanted = Object.entries(Object.groupBy(vandalism, ({ status }) => status));
+  return wanted.filter(([status, acts]) => (rows.find((row) => row.status === status)?.n ?? 0) < acts!.length).map(([status]) => status);
+}
+
+t.test('a day of trade leaves nothing to complain of', async (t) => {
+  const customers = new Customers({ api, stage, journal, random: new Random(1), clients: 4, restMs: 0 });
+  await shop.until(async () => (await missing()).length === 0 && journal.refunds.length > 0 && journal.payments.length > 0, 'enough of everything', 30_000);
+  await customers.goHome();
+  t.strictSame(await books.untilAtRest(), []);
+  for (const { claim, violations } of await audit(books, journal, stage)) t.strictSame(violations, [], claim);
+});
+
+t.test('what must not be is found', async (t) => {
+  const touched = new Set<string>();
+  for (const { claim, status, sql } of vandalism) {
+    const orders = await books.rows<{ id: string }>('select id from orders.customer_order where status = $1', [status]);
+    const { id } = orders.find((order) => !touched.has(order.id))!;
+    touched.add(id);
+    const before = (await violationsOf(claim)).length;
+    await books.rows(sql, [id]);
+    const after = await violationsOf(claim);
+    t.ok(after.length > before, `${claim}: ${sql}`);
+  }
+});
+
+t.test('a shop that does not come to rest is told of', async (t) => {
+  const [saga] = await books.rows<{ id: string }>(`select id from orders_outbox.saga where status = 'waiting' limit 1`);
+  await books.rows(`update orders_outbox.saga set status = 'running', wake_at = null where id = $1`, [saga!.id]);
+  t.match(await books.untilAtRest(100), [`orders: saga ${saga!.id} is running`]);
+});
+
+t.test('answers that no client should have are told of, and others are not', async (t) => {
+  const answers = [[500, {}], [503, {}], [503, { 'retry-after': '2' }], [409, {}]] as const;
+  let next = 0;
+  const server = createServer((_request, response) => {
+    const [status, headers] = answers[next++]!;
+    response.writeHead(status, headers).end('{"code":"UNAVAILABLE"}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const complaints: string[] = [];
+  const judge = new Api({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, complain: (complaint) => complaints.push(complaint) });
+  for (const [status] of answers) t.match(await judge.once({ method: 'GET', path: '/orders' }), { status });
+  t.match(complaints, [/answered 500/, /answered 503 without Retry-After/]);
+  t.equal(complaints.length, 2);
+});

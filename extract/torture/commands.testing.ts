@@ -1,0 +1,72 @@
+/** The sub-commands of `npm run torture`: what each takes, and what it is to prove. */
+import { backends } from './backends.testing.ts';
+import { keys } from './keys.testing.ts';
+import { kill } from './kill.testing.ts';
+import { late } from './late.testing.ts';
+import { onDatabaseOfItsOwn } from './places.testing.ts';
+import { poison } from './poison.testing.ts';
+import type { Result } from './result.testing.ts';
+import { server } from './server.testing.ts';
+
+export interface Option {
+  readonly initial: number;
+  readonly what: string;
+}
+
+export interface Command {
+  readonly what: string;
+  readonly options: Readonly<Record<string, Option>>;
+  run(given: Given): Promise<Result>;
+}
+
+export interface Given {
+  readonly seed: number;
+  /** Value of an option of the command. */
+  value(option: string): number;
+  progress(line: string): void;
+}
+
+const clients: Option = { initial: 8, what: 'clients that act at a time' };
+
+export const commands: Readonly<Record<string, Command>> = {
+  kill: {
+    what: 'kill -9 of the shop at random moments while customers trade',
+    options: { kills: { initial: 300, what: 'how often' }, clients },
+    run: async ({ seed, value, progress }) =>
+      onDatabaseOfItsOwn('kill', async (place) => kill({ ...place, seed, kills: value('kills'), clients: value('clients'), progress })),
+  },
+  backends: {
+    what: 'database connections are killed on the server while customers trade',
+    options: { kills: { initial: 100, what: 'how often' }, clients },
+    run: async ({ seed, value, progress }) =>
+      onDatabaseOfItsOwn('backends', async (place) => backends({ ...place, seed, kills: value('kills'), clients: value('clients'), progress })),
+  },
+  server: {
+    what: 'the database server is killed while customers trade; always the embedded one',
+    options: { kills: { initial: 20, what: 'how often' }, clients },
+    run: async ({ seed, value, progress }) => server({ seed, kills: value('kills'), clients: value('clients'), progress }),
+  },
+  poison: {
+    what: 'events that can never be handled, among others that must not wait for them',
+    options: {
+      percent: { initial: 1, what: 'of the events are poisoned' },
+      events: { initial: 3_000, what: 'events in each half of a round' },
+      rounds: { initial: 4, what: 'each with poison and without' },
+      rate: { initial: 200, what: 'events a second' },
+    },
+    run: async ({ seed, value, progress }) =>
+      onDatabaseOfItsOwn('poison', async (place) =>
+        poison({ ...place, seed, percent: value('percent'), events: value('events'), rounds: value('rounds'), rate: value('rate'), paced: true, progress })),
+  },
+  late: {
+    what: 'transactions that publish and commit long after younger ones',
+    options: { events: { initial: 100_000, what: 'events that are published meanwhile' } },
+    run: async ({ seed, value, progress }) => onDatabaseOfItsOwn('late', async (place) => late({ ...place, seed, events: value('events'), progress })),
+  },
+  keys: {
+    what: 'many copies of one request at once, under one idempotency key, and kill -9 among them',
+    options: { keys: { initial: 100, what: 'how many' }, copies: { initial: 100, what: 'of each request' }, kills: { initial: 30, what: 'how often' } },
+    run: async ({ seed, value, progress }) =>
+      onDatabaseOfItsOwn('keys', async (place) => keys({ ...place, seed, keys: value('keys'), copies: value('copies'), kills: value('kills'), progress })),
+  },
+};

@@ -1,0 +1,11 @@
+/** The short forms of torture, as tests: each claim is one assertion. */
+import type { Test } from 'tap';
+import type { Result } from './result.testing.ts';
+
+/** TORTURE_SEED makes the tests go elsewhere. */
+export const seedOfTests = Number(process.env['TORTURE_SEED'] ?? 20_261_123);
+
+export function tell(t: Pick<Test, 'comment' | 'strictSame'>, { findings, figures }: Result): void {
+  t.comment(`seed ${seedOfTests}; ${figures.join('; ')}`);
+  for (const { claim, violations } of findings) t.strictSame(violations, [], claim);
+}

@@ -1,0 +1,148 @@
+/**
+ * kill -9 before and after every step of fulfilment (invariants I4 to I6). Each round starts a process that
+ * dies at one point while a client places, pays, declines, cancels and ships; the next round's process is its
+ * restart. At the end every acknowledged order must have reached an end, and stock, money and mails must agree.
+ */
+import t from 'tap';
+import { shopProcesses, testShop } from '#testing';
+import { booksAtRest, untilAtRest } from './books.testing.ts';
+import { createFulfilment } from './fulfilment.ts';
+
+const settings = { EVENT_POLL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100' };
+const shippingAddress = { name: 'Grace Hopper', line1: '1 Navy Yard', city: 'Washington', postalCode: '20374', country: 'US' };
+const STOCK = 100_000;
+const PRICE = 1_250;
+
+/** Waiting steps have no effect of their own: what moves them are events, which have points of their own. */
+function sagaPoints(): string[] {
+  const { definition } = createFulfilment({ schema: 'orders' } as never, {} as never, { paymentTimeoutMs: 0 });
+  const steps = Object.entries(definition.steps).flatMap(([name, step]) => [...('effect' in step ? [name] : []), ...('undo' in step ? [`undo:${name}`] : [])]);
+  return steps.flatMap((name) => ['before', 'effected', 'settled'].map((at) => `saga:fulfilment:${name}:${at}`));
+}
+
+function eventPoints(): string[] {
+  const handled = {
+    'orders.fulfilment': ['payments.payment-completed.v1', 'payments.payment-refunded.v1', 'shipping.shipment-dispatched.v1', 'shipping.shipment-delivered.v1'],
+    'notifications.customer-messages': ['orders.order-placed.v1', 'payments.payment-failed.v1', 'orders.order-shipped.v1', 'orders.order-cancelled.v1'],
+  };
+  return Object.entries(handled).flatMap(([subscriber, types]) => types.flatMap((type) => ['applied', 'committed'].map((at) => `event:${subscriber}:${type}:${at}`)));
+}
+
+interface Acknowledged {
+  kind: string;
+  id: string;
+  paid?: boolean;
+  cancelled?: boolean;
+  dispatched?: boolean;
+}
+
+const setUp = await testShop(t, { settings });
+const product = await setUp.product({ stock: STOCK, price: PRICE });
+const customer = await setUp.customer();
+const admin = await setUp.admin();
+await setUp.host.stop();
+
+// Some forty lives of the shop, of one to two seconds each on a machine that has nothing else to do.
+t.setTimeout(600_000);
+
+const log: Acknowledged[] = [];
+
+/** A request to a process that may die: undefined when no answer came. */
+async function ask(url: string, method: string, path: string, token: string, body?: unknown) {
+  try {
+    const response = await fetch(`${url}/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }), signal: AbortSignal.timeout(5_000) });
+    return { status: response.status, body: (await response.json()) as Record<string, never> & { id: string; status: string; items: { id: string }[] } };
+  } catch {
+    return undefined;
+  }
+}
+
+async function place(url: string, kind: string, cardToken?: string): Promise<Acknowledged | undefined> {
+  const payment = cardToken && { payment: { method: 'card', cardToken } };
+  const reply = await ask(url, 'POST', '/orders', customer.token, { items: [{ productId: product.id, quantity: 1 }], shippingAddress, ...payment });
+  if (reply?.status !== 201) return undefined;
+  const order = { kind, id: reply.body.id };
+  log.push(order);
+  return order;
+}
+
+async function untilStatus(url: string, id: string, status: string): Promise<boolean> {
+  for (let i = 0; i < 500; i += 1) {
+    const reply = await ask(url, 'GET', `/orders/${id}`, customer.token);
+    if (!reply) return false;
+    if (reply.body.status === status) return true;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  return false;
+}
+
+async function delivered(url: string): Promise<void> {
+  const order = await place(url, 'delivered', 'tok_visa');
+  if (!order || !(await untilStatus(url, order.id, 'confirmed'))) return;
+  const shipments = await ask(url, 'GET', `/shipments?orderId=${order.id}`, admin.token);
+  const shipment = shipments?.body.items[0]?.id;
+  order.dispatched = (await ask(url, 'POST', `/shipments/${shipment}/dispatch`, admin.token))?.status === 200;
+  await ask(url, 'POST', `/shipments/${shipment}/deliver`, admin.token);
+}
+
+async function paidLater(url: string): Promise<void> {
+  const order = await place(url, 'paid later');
+  if (!order || !(await untilStatus(url, order.id, 'awaiting_payment'))) return;
+  order.paid = (await ask(url, 'POST', '/payments', customer.token, { orderId: order.id, method: 'card', cardToken: 'tok_visa' }))?.status === 201;
+}
+
+async function cancelledWaiting(url: string): Promise<void> {
+  const order = await place(url, 'cancelled while it waits');
+  if (order && (await untilStatus(url, order.id, 'awaiting_payment'))) order.cancelled = (await ask(url, 'POST', `/orders/${order.id}/cancel`, customer.token))?.status === 200;
+}
+
+async function cancelledConfirmed(url: string): Promise<void> {
+  const order = await place(url, 'cancelled when confirmed', 'tok_visa');
+  if (order && (await untilStatus(url, order.id, 'confirmed'))) order.cancelled = (await ask(url, 'POST', `/orders/${order.id}/cancel`, customer.token))?.status === 200;
+}
+
+async function trade(url: string): Promise<void> {
+  await Promise.all([delivered(url), paidLater(url), cancelledWaiting(url), cancelledConfirmed(url), place(url, 'declined', 'tok_declined')]);
+}
+
+/** One life of the shop; work that the last one left behind may end it before a customer comes. */
+async function lifeUntil(processes: ReturnType<typeof shopProcesses>, point: string): Promise<string> {
+  const shop = await processes.start({ adminUrl: setUp.adminUrl, settings, dieAt: point });
+  if (shop.url) await trade(shop.url);
+  const how = await Promise.race([shop.ended, new Promise<string>((resolve) => setTimeout(() => resolve('alive'), 5_000).unref())]);
+  await shop.kill('SIGKILL');
+  return how;
+}
+
+t.test('every point is survived', { timeout: 540_000 }, async (t) => {
+  const processes = shopProcesses(t);
+  for (const point of [...sagaPoints(), ...eventPoints()]) {
+    const how = await lifeUntil(processes, point);
+    t.equal(how, 'SIGKILL', `the process died at ${point}`);
+  }
+});
+
+t.test('after the restart all is as if nothing had happened', async (t) => {
+  const shop = await testShop(t, { settings, database: setUp.database });
+  await untilAtRest(shop, 60_000);
+  t.strictSame(await booksAtRest(shop), [], 'stock, money and shipments add up');
+  const statuses = new Map((await shop.sql<{ id: string; status: string }>('orders', 'select id, status from customer_order')).map((row) => [row.id, row.status]));
+  for (const kind of ['delivered', 'paid later', 'cancelled while it waits', 'cancelled when confirmed', 'declined']) t.ok(log.some((order) => order.kind === kind), `one that is ${kind} was acknowledged`);
+  for (const order of log) t.ok(isWhereItShouldBe(order, statuses.get(order.id)), `${order.kind}, acknowledged ${JSON.stringify(order)}: ${statuses.get(order.id)}`);
+
+  const mails = await shop.sql('notifications', 'select event_id from notification group by event_id, channel having count(*) > 1');
+  t.strictSame(mails, [], 'no message was sent twice');
+  const [placed] = await shop.sql<{ n: number }>('notifications', `select count(*) as n from notification where channel = 'email' and subject like 'We received your order %'`);
+  t.equal(placed!.n, statuses.size, 'each order has its confirmation');
+  const [cancelled] = await shop.sql<{ n: number }>('notifications', `select count(*) as n from notification where channel = 'email' and subject like 'Your order % was cancelled'`);
+  t.equal(cancelled!.n, [...statuses.values()].filter((status) => status === 'cancelled' || status === 'rejected').length, 'each cancelled order has its message');
+});
+
+function isWhereItShouldBe(order: Acknowledged, status: string | undefined): boolean {
+  if (status === undefined || status === 'pending' || status === 'paid') return false;
+  if (order.cancelled || order.kind === 'declined') return status === 'cancelled';
+  if (order.dispatched) return status === 'shipped' || status === 'delivered';
+  if (order.paid) return status === 'confirmed';
+  if (order.kind === 'delivered') return ['confirmed', 'shipped', 'delivered'].includes(status);
+  return true;
+}

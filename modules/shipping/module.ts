@@ -1,0 +1,24 @@
+import { Type } from '@sinclair/typebox';
+import { defineModule } from '#kernel';
+import { shipping } from './contract.ts';
+import { shippingRoutes } from './routes.ts';
+import { ShipmentEntity } from './shipment.ts';
+import { Shipping } from './shipping.ts';
+
+export default defineModule({
+  contract: shipping,
+  dependencies: {},
+  consumes: {},
+  settings: Type.Object({
+    SHIPPING_COUNTRIES: Type.Array(Type.String({ pattern: '^[A-Z]{2}$', expected: 'an ISO 3166-1 alpha-2 code' }), {
+      default: [],
+      examples: [['DE', 'FR', 'US']],
+      description: 'Countries that are delivered to, with commas between; all when it is not set',
+    }),
+  }),
+  entities: [ShipmentEntity],
+  setup({ db, settings }) {
+    const service = new Shipping({ db, served: new Set(settings.SHIPPING_COUNTRIES) });
+    return { operations: service.operations, routes: shippingRoutes(service) };
+  },
+});

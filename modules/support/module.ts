@@ -1,0 +1,19 @@
+import { Type } from '@sinclair/typebox';
+import { defineModule } from '#kernel';
+import { orders } from '../orders/contract.ts';
+import { support } from './contract.ts';
+import { supportRoutes } from './routes.ts';
+import { Support } from './support.ts';
+import { MessageEntity, TicketEntity } from './ticket.ts';
+
+export default defineModule({
+  contract: support,
+  dependencies: { orders },
+  consumes: {},
+  settings: Type.Object({}),
+  entities: [TicketEntity, MessageEntity],
+  setup({ db, clients }) {
+    const service = new Support({ db, orders: clients.orders });
+    return { operations: {}, routes: supportRoutes(service) };
+  },
+});

@@ -1,0 +1,122 @@
+/** What processes of a deployment agree on when they start: the administrator and the keys. */
+import { generateKeyPairSync } from 'node:crypto';
+import { StartError } from '#kernel';
+import { cloneDatabase, testShop } from '#testing';
+import t from 'tap';
+import usersModule from './module.ts';
+
+const modules = [usersModule];
+const database = await cloneDatabase();
+t.teardown(() => database.drop());
+
+/** A process of the deployment; an empty value means that the variable is not set. */
+const start = (settings: Record<string, string> = {}) => testShop(t, { modules, database, settings: { ADMIN_PASSWORD: '', ...settings } });
+type Shop = Awaited<ReturnType<typeof start>>;
+
+const newKey = (): string => generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+const kids = async (shop: Shop): Promise<string[]> => (await shop.request('GET', '/.well-known/jwks.json')).body.keys.map(({ kid }: { kid: string }) => kid);
+const kidOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid;
+const accepts = async (shop: Shop, token: string): Promise<boolean> => (await shop.request('GET', '/api/v1/users/me', { token })).status === 200;
+const administrators = (shop: Shop) => shop.sql<{ username: string }>('users', `select username from account where role = 'admin' order by username`);
+
+t.test('two first processes make one administrator, tell its password once, and share a key', async (t) => {
+  const shops = await Promise.all([start(), start()]);
+  const notes = shops.flatMap(({ host }) => host.notes);
+  t.equal(notes.length, 1);
+  const password = /^Administrator: admin, password (\S+) /.exec(notes[0]!)![1]!;
+  t.same(await administrators(shops[0]), [{ username: 'admin' }]);
+
+  const [first, second] = [await shops[0].signIn('admin', password), await shops[1].signIn('admin', password)];
+  t.ok(await accepts(shops[1], first.token));
+  t.ok(await accepts(shops[0], second.token));
+  t.same(await kids(shops[0]), await kids(shops[1]));
+
+  await Promise.all(shops.map((shop) => shop.stop()));
+  const later = await start();
+  t.same(later.host.notes, [], 'never again');
+  t.same(await administrators(later), [{ username: 'admin' }]);
+  t.ok(await accepts(later, first.token), 'the key has stayed');
+});
+
+t.test('ADMIN_USERNAME and ADMIN_PASSWORD name an administrator and bring its account in line', async (t) => {
+  const named = { ADMIN_USERNAME: 'boss', ADMIN_PASSWORD: 'the first password' };
+  const [one, two] = await Promise.all([start(named), start(named)]);
+  t.same(await administrators(one), [{ username: 'admin' }, { username: 'boss' }]);
+  t.same([...one.host.notes, ...two.host.notes], [], 'a password that was given is not told');
+  const boss = await one.signIn('boss', 'the first password');
+  await two.signIn('boss', 'the first password');
+  const hash = () => one.sql('users', `select password_hash from account where username = 'boss'`);
+  const before = await hash();
+
+  await start(named);
+  t.same(await hash(), before, 'the same settings change nothing');
+
+  const changed = await start({ ...named, ADMIN_PASSWORD: 'the second password' });
+  t.equal((await changed.signIn('boss', 'the second password')).id, boss.id);
+  t.match(await changed.request('POST', '/api/v1/users/authenticate', { body: { username: 'boss', password: 'the first password' } }), { status: 401 });
+
+  const customer = await changed.customer();
+  const promoting = await start({ ADMIN_USERNAME: customer.username.toUpperCase(), ADMIN_PASSWORD: customer.password });
+  t.match(await promoting.request('GET', '/api/v1/users/me', { token: (await promoting.signIn(customer.username, customer.password)).token }), {
+    body: { id: customer.id, role: 'admin' },
+  });
+});
+
+t.test('who is demoted, or has a new password, signs in again: in every process, a remembered token or not', async (t) => {
+  const named = { ADMIN_USERNAME: 'boss', ADMIN_PASSWORD: 'the second password' };
+  const [one, two] = await Promise.all([start(named), start(named)]);
+  const boss = await one.signIn('boss', named.ADMIN_PASSWORD);
+  const clerk = await one.customer();
+  const give = (role: string) => one.request('PATCH', `/api/v1/users/${clerk.id}`, { token: boss.token, body: { role } });
+  t.equal((await give('support')).status, 200);
+  const promoted = await two.signIn(clerk.username, clerk.password);
+  for (const shop of [one, two]) t.ok(await accepts(shop, promoted.token));
+  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, clerk.token)), 'the customer to be gone');
+
+  t.equal((await give('customer')).status, 200);
+  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, promoted.token)), 'the demoted clerk to be gone');
+  const demoted = await two.signIn(clerk.username, clerk.password);
+  for (const shop of [one, two]) t.ok(await accepts(shop, demoted.token), 'a token of the same second is good');
+  t.ok(await accepts(two, boss.token), 'nobody else is concerned');
+
+  const body = { password: 'a password after a theft', currentPassword: clerk.password };
+  t.equal((await two.request('PATCH', '/api/v1/users/me', { token: demoted.token, body })).status, 200);
+  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, demoted.token)), 'the thief to be gone');
+  const later = await start(named);
+  t.notOk(await accepts(later, promoted.token), 'a process that starts later knows it from its first token on');
+  t.ok(await accepts(later, (await later.signIn(clerk.username, body.password)).token));
+});
+
+t.test('keys rotate without a token being refused', async (t) => {
+  const [first, second] = [newKey(), newKey()];
+  const named = { ADMIN_USERNAME: 'boss', ADMIN_PASSWORD: 'the second password' };
+  const before = await start({ ...named, JWT_PRIVATE_KEY: first });
+  const announced = await start({ ...named, JWT_PRIVATE_KEY: first, JWT_PREVIOUS_KEY: second });
+  const rotated = await start({ ...named, JWT_PRIVATE_KEY: second, JWT_PREVIOUS_KEY: first.replaceAll('\n', '\\n') });
+  const after = await start({ ...named, JWT_PRIVATE_KEY: second });
+
+  const old = (await before.signIn('boss', named.ADMIN_PASSWORD)).token;
+  const fresh = (await rotated.signIn('boss', named.ADMIN_PASSWORD)).token;
+  t.not(kidOf(old), kidOf(fresh));
+  t.same(await kids(before), [kidOf(old)]);
+  t.same(await kids(announced), [kidOf(old), kidOf(fresh)], 'the one that signs comes first');
+  t.same(await kids(rotated), [kidOf(fresh), kidOf(old)]);
+  t.same(await kids(after), [kidOf(fresh)]);
+
+  for (const shop of [announced, rotated]) for (const token of [old, fresh]) t.ok(await accepts(shop, token));
+  t.notOk(await accepts(after, old), 'a key that was taken away is not accepted any more');
+  t.notOk(await accepts(before, fresh), 'nor is one that was never announced');
+});
+
+t.test('settings that cannot be right stop the start with one sentence', async (t) => {
+  const refused: [Record<string, string>, RegExp][] = [
+    [{ NODE_ENV: 'production' }, /^JWT_PRIVATE_KEY is not set, and in production no key is made up$/],
+    [{ JWT_PRIVATE_KEY: 'none' }, /^JWT_PRIVATE_KEY cannot be read/],
+    [{ ADMIN_PASSWORD: 'secret' }, /^ADMIN_PASSWORD must have 8 to 128 characters, not 6$/],
+    [{ ADMIN_USERNAME: 'a b' }, /^ADMIN_USERNAME is "a b"$/],
+  ];
+  for (const [change, message] of refused) {
+    const settings = { NODE_ENV: 'test', ADMIN_USERNAME: 'admin', ...change };
+    await t.rejects(async () => usersModule.setup({ settings } as never), { name: StartError.name, message }, JSON.stringify(change));
+  }
+});

@@ -1,0 +1,141 @@
+/** Provisioning with the logins that people have: not only superusers. */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import t from 'tap';
+import { discoverModules, inDependencyOrder, projectRoot } from '../host/discover.ts';
+import { emptyDatabase, type TestDatabase } from '../testing/database.ts';
+import type { TestScope } from '../testing/testing.ts';
+import { type MigrationSource, readMigrations } from './migration-files.ts';
+import { provision } from './provision.ts';
+
+const modules = inDependencyOrder(await discoverModules());
+const sources: MigrationSource[] = await Promise.all(modules.map(async ({ contract, extensions }) => ({ name: contract.name, extensions: extensions ?? [], files: await readMigrations(`${projectRoot}/migrations`, contract.name) })));
+const small: MigrationSource = { name: 'shelf', extensions: [], files: [{ name: '0001-initial.sql', sql: 'create table book (id uuid primary key)' }] };
+const PASSWORD = 'a password with a \' in it';
+
+/** Roles belong to the server, so each test has names of its own and takes them away again. */
+function prefixFor(t: TestScope, server: TestDatabase): string {
+  const prefix = `cleavep_${randomBytes(4).toString('hex')}_`;
+  t.teardown(async () => {
+    await server.drop();
+    await asAdmin(server, 'postgres', async (client) => {
+      const { rows } = await client.query<{ name: string }>('select rolname as name from pg_roles where rolname like $1 order by 1 desc', [`${prefix}%`]);
+      for (const { name } of rows) await client.query(`drop owned by "${name}" cascade`);
+      for (const { name } of rows) await client.query(`drop role "${name}"`);
+    });
+  });
+  return prefix;
+}
+
+async function asAdmin<T>(server: TestDatabase, database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const url = new URL(server.adminUrl);
+  url.pathname = `/${database}`;
+  const client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Connection string of a login that is no superuser. */
+async function login(server: TestDatabase, name: string, rights: string, onDatabase: string): Promise<string> {
+  await asAdmin(server, server.name, async (client) => {
+    await client.query(`create role "${name}" login ${rights} password '${PASSWORD.replaceAll('\'', '\'\'')}'`);
+    if (onDatabase) await client.query(`grant ${onDatabase} on database ${server.name} to "${name}"`);
+  });
+  const url = new URL(server.adminUrl);
+  url.username = name;
+  url.password = encodeURIComponent(PASSWORD);
+  return url.href;
+}
+
+async function works(urls: Readonly<Record<string, string>>, name: string, table: string): Promise<void> {
+  const client = new pg.Client({ connectionString: urls[name]! });
+  await client.connect();
+  await client.query(`select from ${name}.${table}`).finally(async () => client.end());
+}
+
+t.test('a login with CREATEROLE and CREATE on the database is enough, at the first start and later', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, 'createrole', 'create');
+  for (const time of ['first', 'second']) {
+    const { urls } = await provision({ adminUrl, prefix, modules: sources });
+    t.strictSame(Object.keys(urls), sources.map(({ name }) => name), `the ${time} time`);
+  }
+  const { urls } = await provision({ adminUrl, prefix, modules: sources });
+  await works(urls, 'orders', 'customer_order');
+  const more = await provision({ adminUrl, prefix, modules: [...sources, small] });
+  await works(more.urls, 'shelf', 'book');
+});
+
+t.test('a login without inheritance is enough too', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, 'createrole noinherit', 'create');
+  const { urls } = await provision({ adminUrl, prefix, modules: [small] });
+  await works(urls, 'shelf', 'book');
+});
+
+t.test('a login that may not create roles is told what it lacks and what to do', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, '', 'create');
+  await t.rejects(provision({ adminUrl, prefix, modules: [small] }), { name: 'StartError', message: /login "\w+login" may not create roles \(it lacks CREATEROLE\)/ });
+});
+
+t.test('a login that may not create schemas is told so', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, 'createrole', '');
+  const failure = provision({ adminUrl, prefix, modules: [small] });
+  await t.rejects(failure, { name: 'StartError', message: new RegExp(`login "${prefix}login" may not create schemas in the database "${server.name}"`) });
+});
+
+t.test('roles that another login has made are used where that is allowed, and else it is said what is missing', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const first = await login(server, `${prefix}login`, 'createrole', 'create');
+  await provision({ adminUrl: first, prefix, modules: [small] });
+  const second = await login(server, `${prefix}stranger`, 'createrole', 'create');
+  const other: MigrationSource = { ...small, name: 'desk' };
+  const outcome = await provision({ adminUrl: second, prefix, modules: [small, other] }).then(() => 'works', (error: Error) => error.name);
+  t.ok(['works', 'StartError'].includes(outcome), outcome);
+});
+
+t.test('a start that was killed half way is finished by the next one', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, 'createrole', 'create');
+  await provision({ adminUrl, prefix, modules: [small] });
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  await client.query(`drop schema shelf cascade; drop schema shelf_outbox cascade; create schema shelf authorization "${prefix}shelf_owner"`);
+  await client.query(`revoke "${prefix}shelf_owner" from "${prefix}login"`);
+  await client.end();
+  const { urls } = await provision({ adminUrl, prefix, modules: [small] });
+  await works(urls, 'shelf', 'book');
+});
+
+t.test('two deployments on one server may start at the same moment', async (t) => {
+  const [one, other] = [await emptyDatabase(), await emptyDatabase()];
+  const prefix = prefixFor(t, one);
+  t.teardown(async () => other.drop());
+  await Promise.all([one, other].flatMap(({ adminUrl }) => [1, 2].map(async () => provision({ adminUrl, prefix, modules: [small, { ...small, name: 'desk' }] }))));
+  t.pass();
+});
+
+t.test('a role has no password that follows from nothing secret', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = new URL(server.adminUrl);
+  if (adminUrl.password) {
+    t.comment('this server asks for passwords, so there is one to derive them from');
+    return;
+  }
+  await provision({ adminUrl: adminUrl.href, prefix, modules: [small] });
+  const found = await asAdmin(server, server.name, async (client) => client.query('select rolname from pg_authid where rolname like $1 and rolpassword is not null', [`${prefix}%`]));
+  t.strictSame(found.rows, []);
+});

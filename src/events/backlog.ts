@@ -1,0 +1,82 @@
+/** What publishers still owe their subscribers, read from where it stands: outboxes, parked events and inboxes. */
+import type { Sql } from '../database/database.ts';
+import { EVENTS_QUEUE } from '../database/kernel-tables.ts';
+import { MOST_IN_FLIGHT } from './relay.ts';
+
+/** One publisher's events on their way to one subscriber. */
+export interface Owed {
+  /** Not handled yet, those that are being retried included. */
+  readonly backlog: number;
+  /** Failed, or held by one that failed; each is tried again. */
+  readonly retrying: number;
+  readonly dead: number;
+  /** RFC 3339: when the oldest event happened that has not been tried yet; null without one. */
+  readonly oldestUntried: string | null;
+  /** The same of those that are being retried. */
+  readonly oldestRetried: string | null;
+}
+
+export interface Way {
+  /** The publisher's database, and the schema of its outbox. */
+  readonly from: Sql;
+  readonly outbox: string;
+  /** The subscriber's. */
+  readonly to: Sql;
+  readonly inbox: string;
+  readonly subscriber: string;
+  /** Events of the publisher that the subscriber handles. */
+  readonly types: readonly string[];
+}
+
+interface Untried {
+  id: string;
+  at: string;
+}
+
+/**
+ * An event waits in the outbox until all its subscribers have handled it, so one that is in this one's inbox counts no more. Only what is
+ * in flight can be in both, and that is the oldest.
+ */
+export async function owed(way: Way): Promise<Owed> {
+  const [parked, oldest] = await Promise.all([parkedEvents(way), oldestUntried(way)]);
+  const waiting = oldest.length < MOST_IN_FLIGHT ? oldest.length : await countUntried(way);
+  const handled = await handledOf(way, oldest);
+  const open = oldest.filter(({ id }) => !handled.has(id));
+  return {
+    backlog: parked.retrying + waiting - handled.size,
+    retrying: parked.retrying,
+    dead: parked.dead,
+    oldestUntried: open[0]?.at ?? null,
+    oldestRetried: parked.oldest,
+  };
+}
+
+async function parkedEvents({ from, outbox, subscriber, types }: Way): Promise<{ retrying: number; dead: number; oldest: string | null }> {
+  const [row] = await from.sql<{ retrying: number; dead: number; oldest: string | null }>(
+    `select count(*) filter (where state = 'waiting') as retrying, count(*) filter (where state = 'dead') as dead,
+       min(envelope->>'occurredAt') filter (where state = 'waiting') as oldest
+     from ${outbox}.event_delivery where subscriber = $1 and envelope->>'type' = any($2)`,
+    [subscriber, types],
+  );
+  return row!;
+}
+
+function untried(outbox: string): string {
+  return `from ${outbox}.job where name = '${EVENTS_QUEUE}' and state < 'active' and data->>'type' = any($2)
+    and not exists (select from ${outbox}.event_delivery where subscriber = $1 and event_id = job.id)`;
+}
+
+async function oldestUntried({ from, outbox, subscriber, types }: Way): Promise<Untried[]> {
+  return from.sql<Untried>(`select id, data->>'occurredAt' as at ${untried(outbox)} order by id limit $3`, [subscriber, types, MOST_IN_FLIGHT]);
+}
+
+async function countUntried({ from, outbox, subscriber, types }: Way): Promise<number> {
+  const [row] = await from.sql<{ n: number }>(`select count(*) as n ${untried(outbox)}`, [subscriber, types]);
+  return row!.n;
+}
+
+async function handledOf({ to, inbox, subscriber }: Way, events: readonly Untried[]): Promise<Set<string>> {
+  if (events.length === 0) return new Set();
+  const rows = await to.sql<{ event_id: string }>(`select event_id from ${inbox}.inbox where subscriber = $1 and event_id = any($2::uuid[])`, [subscriber, events.map(({ id }) => id)]);
+  return new Set(rows.map((row) => row.event_id));
+}

@@ -1,0 +1,263 @@
+/** One process: hosts a set of modules behind one HTTP server. Knows modules as a type, never by name. */
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { type Bus, createBus } from '../bus/bus.ts';
+import { createCacheFactory } from '../cache/factory.ts';
+import { Call } from '../calls/call.ts';
+import { inProcessClient } from '../calls/in-process.ts';
+import type { Contract } from '../contract/contract.ts';
+import { CallError } from '../contract/errors.ts';
+import type { Client } from '../contract/types.ts';
+import { readMigrations } from '../database/migration-files.ts';
+import { type Provisioned, provision } from '../database/provision.ts';
+import { createHttpServer } from '../http/server.ts';
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import type { AnyModule } from '../module.ts';
+import type { KernelSettings } from '../settings/kernel-settings.ts';
+import type { Tracing } from '../trace/tracing.ts';
+import { StartError } from '../settings/start-error.ts';
+import { inDependencyOrder, projectRoot } from './discover.ts';
+import { EventOperations } from './event-operations.ts';
+import { eventRoutes } from './event-routes.ts';
+import { ModuleHost } from './module-host.ts';
+import { Ownership } from './ownership.ts';
+import { platform } from './platform.ts';
+import type { Probe } from './probe.ts';
+import { tokenIssuer } from './token-issuer.ts';
+
+export interface HostOptions {
+  readonly modules: readonly AnyModule[];
+  /** Connection string of a login that may create roles and schemas. */
+  readonly adminUrl: string;
+  readonly settings: KernelSettings;
+  /** Values of the modules' own settings, by module. */
+  readonly moduleSettings: Readonly<Record<string, Record<string, unknown>>>;
+  readonly log: Logger;
+  /** Folder of migrations; the project's own unless a test brings modules of its own. */
+  readonly migrations?: string;
+  /** Sends contract calls through JSON, as a wire would. */
+  readonly wire?: boolean;
+  /** No other process can have used this database within the last second: the first writer need not wait for unknown ones. */
+  readonly alone?: boolean;
+  /** Where secrets of a development machine go; nowhere unless told. */
+  readonly keep?: (name: string, secret: Readonly<Record<string, string>>) => Promise<void>;
+  /** Is told each line for the operator at once, so that none is lost when the start fails later. */
+  readonly onNote?: (line: string) => void;
+  /** For tests by force, see probe.ts. */
+  readonly probe?: Probe;
+  /** Whoever started it stops it, when the host has stopped. */
+  readonly tracing?: Tracing | undefined;
+}
+
+const WAKE_TOPIC = 'outbox';
+const BACKLOG_EVERY_MS = 5_000;
+const DATABASE_CHECK_MS = 1_000;
+const OWNERSHIP_RETRY_MS = 500;
+
+export class Host {
+  readonly notes: string[] = [];
+  readonly metrics: Metrics = createMetrics();
+  readonly #options: HostOptions;
+  readonly #modules = new Map<string, ModuleHost>();
+  readonly #subscriptions = new Map<string, string[]>();
+  #provisioned!: Provisioned;
+  #bus!: Bus;
+  #ownership!: Ownership;
+  #http!: FastifyInstance;
+  #url = '';
+  #state: 'starting' | 'ready' | 'draining' = 'starting';
+  readonly #timers: NodeJS.Timeout[] = [];
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get http(): FastifyInstance {
+    return this.#http;
+  }
+
+  module(name: string): ModuleHost {
+    const found = this.#modules.get(name);
+    if (!found) throw new CallError('UNAVAILABLE', `no module ${name} is hosted here`);
+    return found;
+  }
+
+  /** A client of a module hosted here, as the module `caller` would get it. */
+  client<C extends Contract>(contract: C, caller: string): Client<C> {
+    return inProcessClient(contract, () => this.module(contract.name).callee, {
+      caller,
+      wire: this.#options.wire ?? false,
+      tracing: this.#options.tracing,
+      recorder: (operation) => this.metrics.operation(contract.name, operation, caller),
+    });
+  }
+
+  /** Connection string of a module's runtime role. */
+  moduleUrl(name: string): string {
+    return this.#provisioned.urls[name]!;
+  }
+
+  async start(): Promise<this> {
+    const modules = inDependencyOrder(this.#options.modules);
+    const sources = await Promise.all(modules.map(async ({ contract, extensions }) => ({ name: contract.name, extensions: extensions ?? [], files: await readMigrations(this.#options.migrations ?? `${projectRoot}/migrations`, contract.name) })));
+    this.#provisioned = await provision({ adminUrl: this.#options.adminUrl, prefix: this.#options.settings.DATABASE_ROLE_PREFIX, modules: sources, note: (line) => this.#note(line) });
+    this.#bus = await createBus({ connectionString: this.#provisioned.kernelUrl, name: 'cleave', log: this.#options.log, alone: this.#options.alone ?? false });
+    for (const definition of modules) this.#modules.set(definition.contract.name, await this.#open(definition));
+    this.#subscribe();
+    this.#http = await this.#server();
+    await this.#listen();
+    await this.#begin();
+    this.#state = 'ready';
+    return this;
+  }
+
+  /** Refuses new work, finishes what is in hand, gives up ownership and closes everything. */
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    this.#state = 'draining';
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#http?.close();
+    await this.#ownership?.stop();
+    await Promise.all([...this.#modules.values()].map(async (module) => module.gate.close()));
+    await Promise.all([...this.#modules.values()].map(async (module) => module.close()));
+    await this.#bus?.close();
+  }
+
+  async #open(definition: AnyModule): Promise<ModuleHost> {
+    const { contract, dependencies } = definition;
+    const log = this.#options.log.child({ module: contract.name });
+    return ModuleHost.open({
+      definition,
+      url: this.#provisioned.urls[contract.name]!,
+      settings: this.#options.settings,
+      moduleSettings: this.#options.moduleSettings[contract.name] ?? {},
+      log,
+      metrics: this.metrics,
+      caches: createCacheFactory(this.#bus, contract.name, this.metrics.registry),
+      clients: Object.fromEntries(Object.entries(dependencies).map(([key, dependency]) => [key, this.client(dependency, contract.name)])),
+      subscriptions: (type) => this.#subscriptions.get(type) ?? [],
+      deliver: async (subscriber, events) => this.#intake(subscriber).handle(events),
+      wake: (module) => this.#wake(module),
+      note: (line) => this.#note(line),
+      keep: async (name, secret) => this.#options.keep?.(name, secret),
+      probe: this.#options.probe,
+      tracing: this.#options.tracing,
+    });
+  }
+
+  #intake(subscriber: string) {
+    const module = this.module(subscriber.slice(0, subscriber.indexOf('.')));
+    return module.intakes.get(subscriber)!;
+  }
+
+  #subscribe(): void {
+    for (const module of this.#modules.values()) {
+      for (const [subscriber, intake] of module.intakes) {
+        for (const type of intake.types) this.#subscriptions.set(type, [...(this.#subscriptions.get(type) ?? []), subscriber]);
+      }
+    }
+    this.#bus.subscribe(WAKE_TOPIC, (module) => this.#modules.get(module)?.wake());
+  }
+
+  /** In this process at once; in another by a notice that is outside any business transaction. */
+  #wake(module: string): void {
+    if (this.#ownership?.owns(module)) this.#modules.get(module)!.relay.wake();
+    else this.#bus.publish(WAKE_TOPIC, module);
+  }
+
+  async #server(): Promise<FastifyInstance> {
+    return createHttpServer({
+      log: this.#options.log,
+      metrics: this.metrics,
+      tracing: this.#options.tracing,
+      settings: this.#options.settings,
+      tokenIssuer: tokenIssuer(() => this.#issuer()),
+      modules: [...this.#modules.values()].map((module) => ({
+        name: module.module,
+        summary: module.definition.contract.summary,
+        errors: module.definition.contract.errors,
+        routes: module.parts.routes,
+        rootRoutes: module.parts.rootRoutes,
+        health: () => (module.reachesDatabase ? ('healthy' as const) : ('unhealthy' as const)),
+      })),
+      operators: { errors: platform.errors, routes: eventRoutes(new EventOperations(this.#modules)) },
+      ready: () => this.#ready(),
+      enter: (name) => this.#enter(name),
+      databaseDelayMs: () => Math.max(0, ...[...this.#modules.values()].map((module) => module.databaseDelayMs())),
+    });
+  }
+
+  #ready(): { ready: boolean; reasons: string[] } {
+    if (this.#state !== 'ready') return { ready: false, reasons: [this.#state] };
+    const cutOff = [...this.#modules.values()].filter((module) => !module.reachesDatabase);
+    return { ready: cutOff.length === 0, reasons: cutOff.map((module) => `${module.module} cannot reach its database`) };
+  }
+
+  #note(line: string): void {
+    this.notes.push(line);
+    this.#options.onNote?.(line);
+  }
+
+  #enter(name: string): () => void {
+    const { gate } = this.module(name);
+    gate.enter();
+    return () => gate.leave();
+  }
+
+  /** By convention the module that signs tokens is the one with the operation `getTokenKeys`. */
+  #issuer(): Client<Contract> {
+    const issuer = [...this.#modules.values()].find((module) => 'getTokenKeys' in module.definition.contract.operations);
+    if (!issuer) throw new CallError('UNAVAILABLE', 'no module here or elsewhere is known to sign tokens');
+    return this.client(issuer.definition.contract, 'kernel');
+  }
+
+  async #listen(): Promise<void> {
+    const { HOST, PORT } = this.#options.settings;
+    try {
+      this.#url = await this.#http.listen({ host: HOST, port: PORT });
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
+      throw new StartError(`port ${PORT} on ${HOST} is in use`, 'Stop what listens there, or choose another port with PORT.');
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const modules = [...this.#modules.values()];
+    for (const module of modules) await module.parts.start?.(Call.root(module.module, START_TIMEOUT_MS));
+    this.#ownership = new Ownership({ url: this.#provisioned.kernelUrl, ownables: modules, log: this.#options.log, retryMs: OWNERSHIP_RETRY_MS });
+    await this.#ownership.start();
+    for (const module of modules) if (this.#ownership.owns(module.module)) await module.seed();
+    this.#timers.push(setInterval(() => void this.#measureBacklog(), BACKLOG_EVERY_MS), setInterval(() => this.#checkDatabases(), DATABASE_CHECK_MS));
+  }
+
+  #checkDatabases(): void {
+    for (const module of this.#modules.values()) void module.checkDatabase();
+  }
+
+  async #measureBacklog(): Promise<void> {
+    const owned = [...this.#modules.values()].filter((module) => this.#ownership.owns(module.module));
+    // A look that fails is no news: the relay reports what the database does.
+    await Promise.allSettled(owned.map(async (module) => module.measureBacklog()));
+  }
+}
+
+const START_TIMEOUT_MS = 30_000;
+
+/** Starts a process's worth of modules; on failure what was opened is closed again. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const host = new Host(options);
+  try {
+    return await host.start();
+  } catch (error) {
+    await host.stop().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,70 @@
+/** Runs a module's recurring work, one run of a task at a time, while this process owns the module. */
+import type { Logger } from 'pino';
+import { Call } from '../calls/call.ts';
+import type { Gate } from '../calls/gate.ts';
+import { CallError } from '../contract/errors.ts';
+import type { Task } from '../module.ts';
+
+export interface TaskRunnerOptions {
+  readonly module: string;
+  readonly tasks: readonly Task[];
+  readonly gate: Gate;
+  readonly log: Logger;
+}
+
+const TASK_TIMEOUT_MS = 60_000;
+
+export class TaskRunner {
+  readonly #options: TaskRunnerOptions;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(options: TaskRunnerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    for (const task of this.#options.tasks) {
+      this.#begin(task);
+      this.#timers.push(setInterval(() => this.#begin(task), task.everyMs));
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    await Promise.all(this.#running.values());
+  }
+
+  #begin(task: Task): void {
+    if (this.#running.has(task.name)) return;
+    const run = this.#run(task).finally(() => this.#running.delete(task.name));
+    this.#running.set(task.name, run);
+  }
+
+  async #run(task: Task): Promise<void> {
+    const { gate, log, module } = this.#options;
+    try {
+      gate.enter();
+    } catch {
+      return;
+    }
+    try {
+      await within(task, Call.root(module, TASK_TIMEOUT_MS));
+    } catch (error) {
+      log.warn({ err: error, task: task.name }, 'a task failed; it runs again at its time');
+    } finally {
+      gate.leave();
+    }
+  }
+}
+
+/** A task that hangs would keep the process from giving up the module, and from ever taking it again. */
+async function within(task: Task, call: Call): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new CallError('DEADLINE_EXCEEDED', `the task ${task.name} took too long`)), call.remainingMs);
+  try {
+    await Promise.race([task.run(call), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,46 @@
+/** What every route must say, and what is made of its schemas before they are compiled. */
+import type { RouteOptions } from 'fastify';
+import { roles } from './auth.ts';
+import type { Access } from './route.ts';
+import { foldNullable, refuseUnknown } from './strict-schema.ts';
+
+/** @throws TypeError when the route does not say who may call it */
+export function accessOf(route: RouteOptions, label: string): Access {
+  const access = route.config?.access;
+  if (access === 'anyone' || access === 'optional' || isRoleList(access)) return access;
+  throw new TypeError(`${label} does not say who may call it: set config.access to 'anyone', 'optional' or a list of ${roles.join(', ')}`);
+}
+
+function isRoleList(access: Access | undefined): access is Exclude<Access, string> {
+  return Array.isArray(access) && access.length > 0 && access.every((role) => roles.includes(role));
+}
+
+type Schema = NonNullable<RouteOptions['schema']>;
+type Parts = Readonly<Partial<Record<'body' | 'querystring' | 'params' | 'headers' | 'response', object>>>;
+
+const NO_QUERY = { type: 'object', properties: {}, additionalProperties: false };
+
+/**
+ * Refuses what a route does not name: fields, parameters, and a query where it has none.
+ * @throws TypeError when a header is named as none arrives
+ */
+export function strictSchema(schema: Schema, label: string): Schema {
+  const { body, querystring, params, headers, response } = schema as Parts;
+  checkHeaderNames(headers, label);
+  return {
+    ...schema,
+    querystring: querystring ? refuseUnknown(querystring) : NO_QUERY,
+    ...(body && { body: refuseUnknown(body) }),
+    ...(params && { params: refuseUnknown(params) }),
+    ...(response && { response: foldAll(response) }),
+  };
+}
+
+function checkHeaderNames(headers: { readonly properties?: object } | undefined, label: string): void {
+  const shouting = Object.keys(headers?.properties ?? {}).find((name) => name !== name.toLowerCase());
+  if (shouting) throw new TypeError(`${label} names the header ${shouting}: write it in lower case, as Node.js hands it over`);
+}
+
+function foldAll(response: object): object {
+  return Object.fromEntries(Object.entries(response).map(([status, reply]) => [status, foldNullable(reply as object)]));
+}

@@ -1,0 +1,24 @@
+/** What a module may use of the kernel: the only file of `src/` that a module imports, as `#kernel`. */
+export { defineContract, query, command, event } from './contract/contract.ts';
+export type { Contract, ErrorSpec, EventDefinition } from './contract/contract.ts';
+export type { Client, Clients, DeepReadonly, EventData, EventEnvelope, EventOf, Input, Operations, Output } from './contract/types.ts';
+export { afterFirstCommit, CallError, ContractError, isRefusal, refuse } from './contract/errors.ts';
+export { Currency, Money, OneOf, Page, PageQuery, strict, Timestamp, Uuid } from './contract/schemas.ts';
+export { Call } from './calls/call.ts';
+export type { InSpan } from './trace/tracing.ts';
+export type { Actor, Role } from './calls/call.ts';
+export type { Database, Sql, Statements, Transaction } from './database/database.ts';
+export { uuidv7 } from './uuid.ts';
+export { defineModule, on } from './module.ts';
+export type { Handler, ModuleContext, ModuleParts, Subscriber, Task } from './module.ts';
+export { createSaga } from './saga/create.ts';
+export type { Next, Saga, SagaDefinition, SagaStep } from './saga/saga.ts';
+export type { CacheFactory, ReadCache } from './cache/cache.ts';
+export { actorOf } from './http/route.ts';
+export type { Access, RouteApp, RoutesPlugin } from './http/route.ts';
+export { decodeCursor, encodeCursor } from './http/cursor.ts';
+export { createIdempotency, idempotencyKeyHeader, idempotencyKeyPattern } from './http/idempotency.ts';
+export type { Answer, Idempotency, KeyedRequest, KeyRef } from './http/idempotency.ts';
+export { StartError } from './settings/start-error.ts';
+export { TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, TOKEN_TYPE } from './http/token-claims.ts';
+export { Duration } from './settings/duration.ts';

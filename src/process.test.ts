@@ -1,0 +1,101 @@
+/** `npm start` as a user has it: two starts, a kill in between, a clean end, and what a mistake is answered with. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { startEmbedded } from './database/embedded/embedded.ts';
+import { projectRoot } from './host/discover.ts';
+
+t.setTimeout(180_000);
+
+const dataDir = await mkdtemp(join(tmpdir(), 'cleave-start-'));
+t.teardown(async () => {
+  const { stop } = await startEmbedded({ dataDir });
+  await stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+interface Started {
+  readonly npm: ChildProcess;
+  readonly url: string;
+  output(): string;
+}
+
+function npmStart(env: Record<string, string>): { npm: ChildProcess; output(): string } {
+  let output = '';
+  const npm = spawn('npm', ['start', '--silent'], { cwd: projectRoot, detached: true, env: { ...process.env, DATABASE_URL: '', DATA_DIR: dataDir, LOG_LEVEL: 'error', ...env } });
+  for (const stream of [npm.stdout, npm.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  return { npm, output: () => output };
+}
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return String(port);
+}
+
+async function started(env: Record<string, string> = {}): Promise<Started> {
+  const PORT = await freePort();
+  const { npm, output } = npmStart({ PORT, ...env });
+  const url = `http://127.0.0.1:${PORT}`;
+  for (let i = 0; i < 1_200 && npm.exitCode === null; i += 1) {
+    if ((await fetch(`${url}/ready`).catch(() => undefined))?.ok) return { npm, url, output };
+    await sleep(50);
+  }
+  throw new Error(`the shop did not become ready: ${output()}`);
+}
+
+/** Ends the whole group, npm and shell included, as Ctrl-C or a crash of the machine's user would. */
+async function end({ npm }: { npm: ChildProcess }, signal: NodeJS.Signals): Promise<number | null> {
+  const ended = once(npm, 'exit') as Promise<[number | null]>;
+  process.kill(-npm.pid!, signal);
+  return (await ended)[0];
+}
+
+async function request(url: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }> {
+  const response = await fetch(url + path, body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+const account = { username: 'restart', email: 'restart@example.com', password: 'kept over a kill' };
+
+t.test('the first start prints where to go, and the demo catalog is there', async (t) => {
+  const shop = await started();
+  t.match(shop.output(), /Administrator: admin, password \S+/);
+  t.match(shop.output(), /API docs {2}http:\S+\/docs/);
+  t.match(shop.output(), /npm run demo/);
+  const list = await request(shop.url, '/api/v1/products?limit=100');
+  t.equal((list.body['items'] as unknown[]).length, 100);
+  t.equal((await request(shop.url, '/api/v1/users', account)).status, 201);
+  t.equal(await end(shop, 'SIGKILL'), null);
+});
+
+t.test('after kill -9 it just starts; the database that was left running is adopted, what was acknowledged is there', async (t) => {
+  const shop = await started();
+  t.match(shop.output(), /The database was running already/);
+  t.notMatch(shop.output(), /Administrator:/, 'the first password is told once');
+  t.equal((await request(shop.url, '/api/v1/users/authenticate', { username: account.username, password: account.password })).status, 200);
+  t.equal(await end(shop, 'SIGINT'), 0, `Ctrl-C ends it cleanly: ${shop.output()}`);
+});
+
+t.test('a start after a clean end finds no database running', async (t) => {
+  const shop = await started();
+  t.notMatch(shop.output(), /The database was running already/);
+  shop.npm.kill('SIGTERM');
+  t.equal(((await once(shop.npm, 'exit')) as [number])[0], 0, `SIGTERM to npm ends it cleanly: ${shop.output()}`);
+});
+
+t.test('every bad setting gets one sentence, all at once', async (t) => {
+  const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', JWT_PRIVATE_KEY: 'no key', PAYMENT_TIMEOUT: 'soon' });
+  const [code] = (await once(npm, 'exit')) as [number];
+  t.equal(code, 2);
+  const sentences = output().trim().split('\n');
+  for (const name of ['PORT', 'LOG_LEVEL', 'PAYMENT_TIMEOUT']) t.equal(sentences.filter((sentence) => sentence.startsWith(name)).length, 1, `one sentence for ${name}`);
+  t.notMatch(output(), /no key|\n {4}at /, 'no secret, no stack');
+});

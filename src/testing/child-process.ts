@@ -1,0 +1,58 @@
+/** Starts shops in processes of their own, so that they can be killed. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { testEnvironment } from './environment.ts';
+import type { TestScope } from './scope.ts';
+
+export interface ChildOrder {
+  readonly adminUrl: string;
+  readonly env: Record<string, string>;
+  /** Point at which the process kills itself, see `src/host/probe.ts`. */
+  readonly dieAt?: string | undefined;
+  readonly migrations?: string | undefined;
+}
+
+export interface ShopProcess {
+  /** Undefined when the process ended before it listened. */
+  readonly url: string | undefined;
+  readonly process: ChildProcess;
+  /** Resolves with the signal or code when the process has ended. */
+  readonly ended: Promise<string>;
+  kill(signal: NodeJS.Signals): Promise<string>;
+}
+
+export interface ShopStart {
+  readonly adminUrl: string;
+  readonly settings?: Record<string, string>;
+  readonly dieAt?: string;
+  /** Folder of migrations; the project's own unless given. */
+  readonly migrations?: string;
+}
+
+/**
+ * Shops in processes of their own, started one after the other. While one runs, the next process loads its code already,
+ * which is most of a start; its shop begins when it is asked for.
+ */
+export function shopProcesses(t: TestScope): { start(options: ShopStart): Promise<ShopProcess> } {
+  let spare = loadedProcess(t);
+  return {
+    async start(options) {
+      const { child, ended } = spare;
+      child.send({ adminUrl: options.adminUrl, env: { ...testEnvironment, ...options.settings }, dieAt: options.dieAt, migrations: options.migrations } satisfies ChildOrder);
+      const url = await Promise.race([once(child, 'message').then(([message]) => (message as { url: string }).url), ended.then(() => undefined)]);
+      spare = loadedProcess(t);
+      return { url, process: child, ended, kill: async (signal) => (child.kill(signal), ended) };
+    },
+  };
+}
+
+function loadedProcess(t: TestScope): { child: ChildProcess; ended: Promise<string> } {
+  const child = fork(join(import.meta.dirname, 'child.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const ended = once(child, 'exit').then(([code, signal]) => String(signal ?? code));
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    await ended;
+  });
+  return { child, ended };
+}
