@@ -90,6 +90,12 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /tickets/{id}/messages': { answers: '401 404 201 201 201', of: () => mine.ticket, body: () => ({ body: 'Any news?' }) },
   'POST /tickets/{id}/close': { answers: '401 404 200 200 200', of: () => world.ticket() },
 
+  'GET /recommendations/{productId}': { answers: anybody, of: () => world.product },
+  'POST /admin/recommendations/rebuild': { answers: '401 403 403 403 202' },
+  'GET /admin/recommendations/rebuild': { answers: '401 403 403 403 200' },
+
+  'GET /product-pages/{productId}': { answers: anybody, of: () => world.product },
+
   'GET /notifications': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner' },
 };
 

@@ -9,6 +9,8 @@ import { booksAtRest, untilAtRest } from './books.testing.ts';
 const settings = { EVENT_POLL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100', PAYMENT_RECOVERY_AFTER_MS: '200' };
 const shippingAddress = { name: 'Radia Perlman', line1: '1 Spanning Tree', city: 'Boston', postalCode: '02108', country: 'US' };
 const CLIENTS = 4;
+/** Orders that a client has under way at once. Without a bound they come faster than they are fulfilled, and how long one takes says nothing of recovery. */
+const AHEAD = 10;
 
 const shop = await testShop(t, { settings });
 const product = await shop.product({ stock: 100_000 });
@@ -17,19 +19,32 @@ const acknowledged: string[] = [];
 const refusals: Reply[] = [];
 let trading = true;
 
-/** Places orders one after the other; an order that got no answer is repeated under its key. */
+/** Places orders one after the other, a few ahead of what is confirmed; an order that got no answer is repeated under its key. */
 async function trade(client: number): Promise<void> {
+  const underWay: string[] = [];
   for (let n = 0; trading; n += 1) {
-    while (!(await place(`client-${client}-${n}`)));
+    if (underWay.length === AHEAD) await confirmation(underWay.shift()!);
+    underWay.push(await placed(`client-${client}-${n}`));
   }
 }
 
-async function place(key: string): Promise<boolean> {
+async function placed(key: string): Promise<string> {
+  for (;;) {
+    const id = await place(key);
+    if (id !== undefined) return id;
+  }
+}
+
+async function confirmation(id: string): Promise<void> {
+  await shop.until(async () => !trading || isConfirmed(id), `the order ${id} to be confirmed`, 30_000);
+}
+
+async function place(key: string): Promise<string | undefined> {
   const body = { items: [{ productId: product.id, quantity: 1 }], shippingAddress, payment: { method: 'card', cardToken: 'tok_visa' } };
   const reply = await shop.request('POST', '/api/v1/orders', { token: customer.token, headers: { 'idempotency-key': key }, body });
   if (reply.status === 201) acknowledged.push(reply.body.id);
   else refusals.push(reply);
-  return reply.status === 201;
+  return reply.status === 201 ? reply.body.id : undefined;
 }
 
 async function kinds(): Promise<string[]> {

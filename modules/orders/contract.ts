@@ -5,6 +5,7 @@ export const OrderStatus = OneOf(['pending', 'awaiting_payment', 'paid', 'confir
 export const OrderItem = strict({ productId: Uuid, name: Type.String(), quantity: Type.Integer({ minimum: 1 }), unitPrice: Money });
 
 const facts = { orderId: Uuid, customerId: Uuid, items: Type.Array(OrderItem), total: Money };
+const Order = strict({ ...facts, status: OrderStatus, statusReason: Type.Union([Type.String(), Type.Null()]), createdAt: Timestamp });
 
 export const orders = defineContract({
   name: 'orders',
@@ -22,14 +23,14 @@ export const orders = defineContract({
       version: 1,
       summary: 'One order with its items.',
       input: strict({ orderId: Uuid }),
-      output: strict({ ...facts, status: OrderStatus, statusReason: Type.Union([Type.String(), Type.Null()]), createdAt: Timestamp }),
+      output: Order,
       errors: ['ORDER_NOT_FOUND'],
     }),
     listOrders: query({
       version: 1,
       summary: 'All orders, oldest first, page by page; for read models that rebuild themselves.',
       input: strict({ limit: Type.Integer({ minimum: 1, maximum: 500 }), after: Type.Optional(Uuid) }),
-      output: strict({ items: Type.Array(strict({ ...facts, status: OrderStatus, createdAt: Timestamp })) }),
+      output: strict({ items: Type.Array(Order) }),
     }),
   },
   events: {

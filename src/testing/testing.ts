@@ -18,6 +18,7 @@ import { cloneDatabase, emptyDatabase, TEST_ROLE_PREFIX, type TestDatabase } fro
 import { testAdmin, testEnvironment } from './environment.ts';
 import type { TestScope } from './scope.ts';
 
+export { discoverModules } from '../host/discover.ts';
 export { shopProcesses } from './child-process.ts';
 export type { ShopProcess } from './child-process.ts';
 export { recordSpans } from './spans.ts';

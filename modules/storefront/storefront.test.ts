@@ -1,0 +1,148 @@
+/** The product page, with each of its parts in turn late, down and wrong. All modules are the shop's own; operations can be tampered with. */
+import { once } from 'node:events';
+import t from 'tap';
+import type { Call } from '#kernel';
+import { discoverModules, type Reply, testShop } from '#testing';
+import { PATIENCE_MS } from './product-page.ts';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- operations of all shapes are tampered with alike
+type Operation = (input: any, call: Call) => Promise<unknown>;
+
+/** What an operation does instead of its work, by `module.operation`. */
+const tampered = new Map<string, Operation>();
+/** Calls as their callees saw them. */
+const asked: { name: string; at: number; call: Call }[] = [];
+
+async function tamperedModules() {
+  const modules = await discoverModules();
+  return modules.map((module): (typeof modules)[number] => ({
+    ...module,
+    setup: async (context: unknown) => {
+      const parts = await module.setup(context);
+      return { ...parts, operations: Object.fromEntries(Object.entries<Operation>(parts.operations).map(([name, work]) => [name, tamperable(`${module.contract.name}.${name}`, work)])) };
+    },
+  }));
+}
+
+function tamperable(name: string, work: Operation): Operation {
+  return async (input, call) => {
+    asked.push({ name, at: performance.now(), call });
+    return (tampered.get(name) ?? work)(input, call);
+  };
+}
+
+const shop = await testShop(t, { modules: await tamperedModules() });
+const ada = await shop.customer();
+const NOBODYS = '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10';
+const [lamp, bulb] = [await shop.product({ name: 'Lamp', stock: 100 }), await shop.product({ name: 'Bulb' })];
+const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
+
+const page = async (id: string, token?: string): Promise<Reply> => shop.request('GET', `/api/v1/product-pages/${id}`, token === undefined ? {} : { token });
+const untilStopped: Operation = async (_input, call) => once(call.signal, 'abort');
+const wrong: Operation = async () => ({ nonsense: true });
+const failing: Operation = async () => {
+  throw new TypeError('undefined is not a function');
+};
+
+/** The page and how long it took, in ms. */
+async function timed(): Promise<{ reply: Reply; ms: number }> {
+  const started = performance.now();
+  return { reply: await page(lamp.id, ada.token), ms: performance.now() - started };
+}
+
+t.afterEach(() => tampered.clear());
+
+const items = [lamp, bulb].map(({ id }) => ({ productId: id, quantity: 1 }));
+await shop.request('POST', '/api/v1/orders', { token: ada.token, body: { items, shippingAddress, payment: { method: 'card', cardToken: 'tok_visa' } } });
+await shop.until(async () => (await page(lamp.id)).body.recommendations.length === 1, 'the order to be counted');
+
+const whole = {
+  product: (await shop.request('GET', `/api/v1/products/${lamp.id}`)).body,
+  inventory: { productId: lamp.id, available: 99, status: 'in_stock' },
+  recommendations: [{ productId: bulb.id, name: 'Bulb', price: bulb.price, boughtTogether: 1 }],
+  viewer: { id: ada.id, username: ada.username, role: 'customer' },
+  degraded: [] as string[],
+};
+
+t.test('the page holds what its modules know, for a visitor without the viewer', async (t) => {
+  t.match(await page(lamp.id, ada.token), { status: 200, body: whole });
+  const { viewer: _nobody, ...visited } = whole;
+  t.strictSame((await page(lamp.id)).body, visited);
+  t.match(await page(NOBODYS), { status: 404, body: { code: 'PRODUCT_NOT_FOUND' } });
+  t.match(await page(lamp.id, 'not.a.token'), { status: 401, body: { code: 'UNAUTHENTICATED' } });
+});
+
+t.test('the parts are asked for at the same time', async (t) => {
+  asked.splice(0);
+  for (const name of ['inventory.getAvailability', 'recommendations.getRecommendations', 'users.getUser', 'catalog.getProduct']) tampered.set(name, untilStopped);
+  t.equal((await page(lamp.id, ada.token)).status, 503, 'nothing at all comes');
+  const moments = asked.filter(({ name }) => tampered.has(name)).map(({ at }) => at);
+  t.equal(moments.length, 4);
+  t.ok(Math.max(...moments) - Math.min(...moments) < 50);
+});
+
+const standIns = {
+  inventory: { operation: 'inventory.getAvailability', part: { inventory: { status: 'unknown' } } },
+  recommendations: { operation: 'recommendations.getRecommendations', part: { recommendations: [] } },
+  viewer: { operation: 'users.getUser', part: { viewer: undefined } },
+} as const;
+
+for (const [name, { operation, part }] of Object.entries(standIns)) {
+  const { viewer, ...rest } = { ...whole, ...part, degraded: [name] };
+  const expected = viewer ? { viewer, ...rest } : rest;
+  const patience = PATIENCE_MS[name as keyof typeof standIns];
+
+  t.test(`${name} that is late is not waited for any longer than ${patience} ms`, async (t) => {
+    asked.splice(0);
+    tampered.set(operation, untilStopped);
+    const { reply, ms } = await timed();
+    t.strictSame([reply.status, reply.body], [200, expected]);
+    t.ok(ms >= patience && ms < patience + 400, `it took ${ms} ms`);
+    t.ok(asked.find((call) => call.name === operation)!.call.remainingMs <= 0, 'the deadline was passed on');
+  });
+
+  t.test(`${name} that is wrong is replaced`, async (t) => {
+    for (const behaviour of [wrong, failing]) {
+      tampered.set(operation, behaviour);
+      const { reply } = await timed();
+      t.strictSame([reply.status, reply.body], [200, expected]);
+    }
+  });
+
+  t.test(`${name} that is down is replaced at once`, async (t) => {
+    const { gate } = shop.host.module(operation.split('.')[0]!);
+    const closed = gate.close();
+    t.teardown(() => gate.open());
+    await closed;
+    const { reply, ms } = await timed();
+    t.strictSame([reply.status, reply.body], [200, expected]);
+    t.ok(ms < 400, `it took ${ms} ms`);
+  });
+}
+
+t.test('all parts late at once are late once', async (t) => {
+  for (const { operation } of Object.values(standIns)) tampered.set(operation, untilStopped);
+  const { reply, ms } = await timed();
+  t.strictSame([reply.status, reply.body], [200, { product: whole.product, inventory: { status: 'unknown' }, recommendations: [], degraded: ['inventory', 'recommendations', 'viewer'] }]);
+  t.ok(ms < 1_400, `it took ${ms} ms`);
+});
+
+t.test('without the product there is no page, and nothing else is asked any longer', async (t) => {
+  for (const behaviour of [untilStopped, wrong, failing]) {
+    asked.splice(0);
+    tampered.set('catalog.getProduct', behaviour);
+    tampered.set('inventory.getAvailability', async (_input, call) => once(call.signal, 'abort'));
+    const { status, body, headers } = await page(lamp.id);
+    t.equal(status, 503);
+    t.match(body.code, /^(UNAVAILABLE|DEADLINE_EXCEEDED)$/);
+    t.ok(Number(headers.get('retry-after')) > 0);
+    const { call } = asked.find(({ name }) => name === 'inventory.getAvailability')!;
+    await shop.until(() => call.signal.aborted, 'the question for the stock to be cancelled', 500);
+  }
+  tampered.clear();
+  const { gate } = shop.host.module('catalog');
+  const closed = gate.close();
+  t.teardown(() => gate.open());
+  await closed;
+  t.match(await page(lamp.id), { status: 503, body: { code: 'UNAVAILABLE' } });
+});
