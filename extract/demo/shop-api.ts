@@ -48,6 +48,14 @@ export interface Ticket {
   readonly messages: readonly { readonly authorRole: string; readonly body: string }[];
 }
 
+export interface ProductPage {
+  readonly product: Product;
+  readonly inventory: { readonly available?: number };
+  readonly recommendations: readonly { readonly name: string }[];
+  readonly viewer?: { readonly username: string };
+  readonly degraded: readonly string[];
+}
+
 export interface List<Item> {
   readonly items: readonly Item[];
 }
@@ -124,9 +132,10 @@ export class ShopApi {
     return token;
   }
 
-  placeOrder(token: string, productId: string, quantity: number, cardToken: string, idempotencyKey: string = randomUUID()): Promise<Order> {
+  /** An order of so many of each of the products. */
+  placeOrder(token: string, productIds: readonly string[], quantity: number, cardToken: string, idempotencyKey: string = randomUUID()): Promise<Order> {
     const shippingAddress = { name: 'Ada Demo', line1: '1 Analytical Way', city: 'London', postalCode: 'N1 9GU', country: 'GB' };
-    const body = { items: [{ productId, quantity }], shippingAddress, payment: { method: 'card', cardToken } };
+    const body = { items: productIds.map((productId) => ({ productId, quantity })), shippingAddress, payment: { method: 'card', cardToken } };
     return this.ask<Order>(201, 'POST', '/orders', { token, body, idempotencyKey });
   }
 

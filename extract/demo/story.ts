@@ -1,8 +1,9 @@
-/** One customer's day in the shop: buys, is declined, comes too late, changes their mind, asks. Every step is checked. */
+/** One customer's day in the shop: buys, is declined, comes too late, changes their mind, buys again, asks. Every step is checked. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Credentials } from './admin.ts';
 import { chapter, inbox, moneyText, step, timeline } from './screen.ts';
 import { asksAndIsAnswered, type Asked } from './question.ts';
+import { buysTogether } from './together.ts';
 import { type HistoryEntry, type List, mustHold, type Notification, type Order, type Payment, type Product, type ShopApi } from './shop-api.ts';
 
 const STOCK = 25;
@@ -14,6 +15,8 @@ export interface Stage {
   readonly customer: string;
   /** In stock. */
   readonly lantern: Product;
+  /** Goes with it. */
+  readonly oil: Product;
   /** The last one. */
   readonly antique: Product;
 }
@@ -35,19 +38,20 @@ export async function tellStory(api: ShopApi, credentials: Credentials): Promise
   chapter('The shop opens');
   const admin = await step('The administrator signs in', () => api.signIn(credentials));
   const lantern = await stocked(api, admin, `Storm lantern ${mark}`, 1_999, STOCK);
+  const oil = await stocked(api, admin, `Lamp oil ${mark}`, 450, STOCK);
   const antique = await stocked(api, admin, `Antique sextant ${mark}`, 24_900, 1);
   chapter('A customer comes in');
   const customer = await signUp(api, `demo_${mark}`);
-  const stage = { api, admin, customer, lantern, antique };
+  const stage = { api, admin, customer, lantern, oil, antique };
   await search(stage);
 
-  const orders = [await buysAndReceives(stage), await isDeclined(stage), await comesTooLate(stage), await changesTheirMind(stage)];
+  const orders = [await buysAndReceives(stage), await isDeclined(stage), await comesTooLate(stage), await changesTheirMind(stage), await buysWhatGoesWithIt(stage)];
   for (const told of orders) timeline(`Order ${told.order.id}: ${told.title}, ${moneyText(told.order.total)}`, await history(stage, told));
   const asked = await asksAndIsAnswered(stage, orders[0]!.order, mark);
   await readsTheirMail(stage, orders, asked);
   chapter('The shop closes');
   await step('The administrator takes the demo products out of the catalog', async () => {
-    for (const { id } of [lantern, antique]) await api.ask(204, 'DELETE', `/products/${id}`, { token: admin });
+    for (const { id } of [lantern, oil, antique]) await api.ask(204, 'DELETE', `/products/${id}`, { token: admin });
   });
 }
 
@@ -87,11 +91,11 @@ async function search({ api, lantern }: Stage): Promise<void> {
 async function buysAndReceives({ api, admin, customer, lantern }: Stage): Promise<Told> {
   chapter('She buys two lanterns');
   const key = randomUUID();
-  const order = await step('She orders and pays by card', () => api.placeOrder(customer, lantern.id, 2, 'tok_visa', key), describe);
+  const order = await step('She orders and pays by card', () => api.placeOrder(customer, [lantern.id], 2, 'tok_visa', key), describe);
   const cost = 2 * lantern.price.amount;
   mustHold(order.total.amount === cost, `two lanterns cost ${cost}, but the order says ${order.total.amount}`);
   await step('Her browser sends the order twice: it is one order', async () => {
-    const again = await api.placeOrder(customer, lantern.id, 2, 'tok_visa', key);
+    const again = await api.placeOrder(customer, [lantern.id], 2, 'tok_visa', key);
     mustHold(again.id === order.id, `the same idempotency key must answer order ${order.id}, but it made ${again.id}`);
   });
   await step('The order is confirmed', () => api.follow(customer, order.id, 'confirmed'));
@@ -113,7 +117,7 @@ async function buysAndReceives({ api, admin, customer, lantern }: Stage): Promis
 
 async function isDeclined({ api, customer, lantern }: Stage): Promise<Told> {
   chapter('Her other card is declined');
-  const order = await step('She orders and pays by card', () => api.placeOrder(customer, lantern.id, 1, 'tok_declined'), describe);
+  const order = await step('She orders and pays by card', () => api.placeOrder(customer, [lantern.id], 1, 'tok_declined'), describe);
   await step('The order is cancelled, because the card was declined', () => endsAs(api, customer, order, 'cancelled', 'PAYMENT_DECLINED'));
   await step('Nothing was charged', () => paymentsAre(api, customer, order, 'declined'));
   await stockIs(api, lantern, STOCK - 2);
@@ -122,7 +126,7 @@ async function isDeclined({ api, customer, lantern }: Stage): Promise<Told> {
 
 async function comesTooLate({ api, customer, antique }: Stage): Promise<Told> {
   chapter('She wants two of what there is one of');
-  const order = await step('She orders and pays by card', () => api.placeOrder(customer, antique.id, 2, 'tok_visa'), describe);
+  const order = await step('She orders and pays by card', () => api.placeOrder(customer, [antique.id], 2, 'tok_visa'), describe);
   await step('The order is rejected, because it is sold out', () => endsAs(api, customer, order, 'rejected', 'OUT_OF_STOCK'));
   await step('Nothing was charged', async () => {
     const { items } = await api.get<List<Payment>>(`/payments?orderId=${order.id}`, customer);
@@ -134,7 +138,7 @@ async function comesTooLate({ api, customer, antique }: Stage): Promise<Told> {
 
 async function changesTheirMind({ api, customer, lantern }: Stage): Promise<Told> {
   chapter('She changes her mind');
-  const order = await step('She orders three and pays by card', () => api.placeOrder(customer, lantern.id, 3, 'tok_visa'), describe);
+  const order = await step('She orders three and pays by card', () => api.placeOrder(customer, [lantern.id], 3, 'tok_visa'), describe);
   await step('The order is confirmed', () => api.follow(customer, order.id, 'confirmed'));
   await step('She cancels it', async () => {
     await api.ask(200, 'POST', `/orders/${order.id}/cancel`, { token: customer });
@@ -143,6 +147,10 @@ async function changesTheirMind({ api, customer, lantern }: Stage): Promise<Told
   await step('She has her money back', () => paymentsAre(api, customer, order, 'refunded'), ([payment]) => moneyText(payment!.amount));
   await stockIs(api, lantern, STOCK - 2);
   return { title: 'cancelled and refunded', order, lastWord: /refund/, messages: 3 };
+}
+
+async function buysWhatGoesWithIt(stage: Stage): Promise<Told> {
+  return { title: 'bought together', order: await buysTogether(stage), lastWord: /confirmed/, messages: 2 };
 }
 
 function describe(order: Order): string {
