@@ -108,8 +108,15 @@ export interface ModuleDefinition<
   readonly contract: C;
   /** Contracts whose operations this module calls. Whose events it handles follows from its subscribers. */
   readonly dependencies: D;
-  /** Contracts whose events this module handles; checked against its subscribers at start. */
+  /** Contracts whose events this module handles. */
   readonly consumes: Record<string, Contract>;
+  /**
+   * Which events each subscriber handles, by the subscriber's name. Publishers elsewhere know it from here, while this module may be
+   * down; checked against `subscribers` at start.
+   */
+  readonly subscribes?: Readonly<Record<string, readonly EventDefinition[]>>;
+  /** What the module's routes begin with, under the base path or, for `rootRoutes`, without it; a gateway sends them here. */
+  readonly paths?: readonly string[];
   /** Environment variables that the module reads, with defaults; checked at start. */
   readonly settings: S;
   readonly entities: readonly EntitySchema[];

@@ -10,6 +10,7 @@ export default defineModule({
   contract: catalog,
   dependencies: {},
   consumes: {},
+  paths: ['/products', '/categories'],
   settings: Type.Object({}),
   entities: [ProductSchema, CategorySchema],
   extensions: ['pg_trgm'],

@@ -12,6 +12,8 @@ export default defineModule({
   contract: inventory,
   dependencies: { catalog },
   consumes: { catalog },
+  subscribes: { stock: [catalog.events.productCreated, catalog.events.productDeleted] },
+  paths: ['/inventory'],
   settings: Type.Object({
     LOW_STOCK_THRESHOLD: Type.Integer({ default: 5, minimum: 0, maximum: 1_000_000, description: 'Stock of this many pieces or fewer shows as low' }),
     RESERVATION_EXPIRY_INTERVAL_MS: Type.Integer({

@@ -46,6 +46,17 @@ export default defineModule({
   contract: notifications,
   dependencies: { users },
   consumes: { orders, payments, support },
+  subscribes: {
+    'customer-messages': [
+      orders.events.orderPlaced,
+      payments.events.paymentCompleted,
+      payments.events.paymentFailed,
+      orders.events.orderShipped,
+      orders.events.orderCancelled,
+      support.events.ticketAnswered,
+    ],
+  },
+  paths: ['/notifications'],
   settings,
   entities: [NotificationEntity],
   setup({ db, clients, settings: { SMTP_URL, MAIL_FROM, MAIL_TRIES, MAIL_RETRY_MS }, log, metrics, inSpan }) {

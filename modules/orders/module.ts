@@ -18,6 +18,18 @@ export default defineModule({
   contract: orders,
   dependencies: { catalog, inventory, payments, shipping },
   consumes: { inventory, payments, shipping },
+  subscribes: {
+    fulfilment: [
+      payments.events.paymentCompleted,
+      payments.events.paymentFailed,
+      payments.events.paymentRefunded,
+      shipping.events.shipmentDispatched,
+      shipping.events.shipmentDelivered,
+      shipping.events.shipmentCancelled,
+      inventory.events.reservationExpired,
+    ],
+  },
+  paths: ['/orders'],
   settings: Type.Object({
     PAYMENT_TIMEOUT: Duration({ default: 30 * 60_000, minimum: 100, description: 'How long an order waits for its payment before it is cancelled.' }),
   }),

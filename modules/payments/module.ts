@@ -46,6 +46,7 @@ export default defineModule({
   contract: payments,
   dependencies: {},
   consumes: {},
+  paths: ['/payments'],
   settings,
   entities: [PayableEntity, PaymentEntity, RefundEntity],
   setup({ db, settings: set, log, metrics, inSpan }) {

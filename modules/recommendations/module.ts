@@ -13,6 +13,8 @@ export default defineModule({
   contract: recommendations,
   dependencies: { catalog, orders },
   consumes: { orders },
+  subscribes: { 'bought-together': [orders.events.orderConfirmed, orders.events.orderCancelled] },
+  paths: ['/recommendations', '/admin/recommendations'],
   settings: Type.Object({}),
   entities: [CountingEntity],
   setup({ db, clients }) {

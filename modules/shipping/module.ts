@@ -9,6 +9,7 @@ export default defineModule({
   contract: shipping,
   dependencies: {},
   consumes: {},
+  paths: ['/shipments'],
   settings: Type.Object({
     SHIPPING_COUNTRIES: Type.Array(Type.String({ pattern: '^[A-Z]{2}$', expected: 'an ISO 3166-1 alpha-2 code' }), {
       default: [],

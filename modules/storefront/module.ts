@@ -11,6 +11,7 @@ export default defineModule({
   contract: storefront,
   dependencies: { catalog, inventory, recommendations, users },
   consumes: {},
+  paths: ['/product-pages'],
   settings: Type.Object({}),
   entities: [],
   setup: ({ clients }) => ({ operations: {}, routes: storefrontRoutes(clients) }),

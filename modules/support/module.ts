@@ -10,6 +10,7 @@ export default defineModule({
   contract: support,
   dependencies: { orders },
   consumes: {},
+  paths: ['/tickets'],
   settings: Type.Object({}),
   entities: [TicketEntity, MessageEntity],
   setup({ db, clients }) {

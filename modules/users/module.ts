@@ -19,6 +19,7 @@ export default defineModule({
   contract: users,
   dependencies: {},
   consumes: {},
+  paths: ['/users', '/.well-known/jwks.json'],
   settings: userSettings,
   entities: [Account],
   async setup({ db, settings, metrics, note, keep }) {

@@ -15,6 +15,7 @@ const witness = defineModule({
   contract: defineContract({ name: 'witness', version: 1, summary: 'Hears of accounts.', errors: {}, operations: {}, events: {} }),
   dependencies: {},
   consumes: { users },
+  subscribes: { accounts: [users.events.userRegistered, users.events.userChanged] },
   settings: Type.Object({}),
   entities: [],
   setup: () => {

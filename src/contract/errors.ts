@@ -53,6 +53,8 @@ export const kernelErrors = {
   INTERNAL: { status: 500, title: 'Something went wrong on our side', remedy: 'Report the traceId.' },
   UNAVAILABLE: { status: 503, title: 'A part of the shop that is needed is not available', remedy: 'Repeat after the seconds that Retry-After names.' },
   DEADLINE_EXCEEDED: { status: 503, title: 'It took too long', remedy: 'Repeat; a command may have been carried out, so send an idempotency key.' },
+  VERSION_MISMATCH: { status: 503, title: 'Two parts of the shop do not fit together', remedy: 'Deploy services of one version.' },
+  OUTCOME_UNKNOWN: { status: 503, title: 'It is not known whether it was done', remedy: 'Look whether it was; repeat it with the same idempotency key.' },
   CANCELLED: { status: 499, title: 'The caller went away', remedy: 'None.' },
 } as const;
 
@@ -60,7 +62,8 @@ export type KernelCode = keyof typeof kernelErrors;
 
 /**
  * A failure of the call itself, not of what it asked for.
- * DEADLINE_EXCEEDED: the callee may have done the work. UNAVAILABLE: it has not been reached.
+ * DEADLINE_EXCEEDED: the callee may have done the work. UNAVAILABLE: it has not been reached. OUTCOME_UNKNOWN: the connection to a callee
+ * in another process broke while a command was under way; it may have been carried out, and nobody is at work on it any more.
  */
 export class CallError extends Error {
   override readonly name = 'CallError';

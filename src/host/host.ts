@@ -7,9 +7,10 @@ import { Call } from '../calls/call.ts';
 import { inProcessClient } from '../calls/in-process.ts';
 import type { Contract } from '../contract/contract.ts';
 import { CallError } from '../contract/errors.ts';
-import type { Client } from '../contract/types.ts';
+import type { Client, EventEnvelope } from '../contract/types.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { type Provisioned, provision } from '../database/provision.ts';
+import type { DeliveryResult } from '../events/delivery.ts';
 import { createHttpServer } from '../http/server.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { AnyModule } from '../module.ts';
@@ -22,11 +23,16 @@ import { eventRoutes } from './event-routes.ts';
 import { ModuleHost } from './module-host.ts';
 import { Ownership } from './ownership.ts';
 import { platform } from './platform.ts';
+import type { ConnectPeers, Peers } from './peers.ts';
 import type { Probe } from './probe.ts';
 import { tokenIssuer } from './token-issuer.ts';
 
 export interface HostOptions {
   readonly modules: readonly AnyModule[];
+  /** Names of those of them that run here; all unless told otherwise. The rest is elsewhere. */
+  readonly hosted?: readonly string[] | undefined;
+  /** How the others are reached. Needed where not all are hosted here. */
+  readonly peers?: ConnectPeers | undefined;
   /** Connection string of a login that may create roles and schemas. */
   readonly adminUrl: string;
   readonly settings: KernelSettings;
@@ -63,6 +69,8 @@ export class Host {
   #provisioned!: Provisioned;
   #bus!: Bus;
   #ownership!: Ownership;
+  #peers: Peers | undefined;
+  #tokenIssuer: Client<Contract> | undefined;
   #http!: FastifyInstance;
   #url = '';
   #state: 'starting' | 'ready' | 'draining' = 'starting';
@@ -87,8 +95,15 @@ export class Host {
     return found;
   }
 
-  /** A client of a module hosted here, as the module `caller` would get it. */
+  /** Definitions of the modules that run here, each after those it calls. */
+  get hosted(): readonly AnyModule[] {
+    const { modules, hosted } = this.#options;
+    return inDependencyOrder(modules).filter(({ contract }) => hosted?.includes(contract.name) ?? true);
+  }
+
+  /** A client of a module, wherever it runs, as the module `caller` would get it. */
   client<C extends Contract>(contract: C, caller: string): Client<C> {
+    if (!this.#isHosted(contract.name)) return this.#elsewhere(contract.name).client(contract, caller);
     return inProcessClient(contract, () => this.module(contract.name).callee, {
       caller,
       wire: this.#options.wire ?? false,
@@ -103,10 +118,11 @@ export class Host {
   }
 
   async start(): Promise<this> {
-    const modules = inDependencyOrder(this.#options.modules);
+    const modules = this.hosted;
     const sources = await Promise.all(modules.map(async ({ contract, extensions }) => ({ name: contract.name, extensions: extensions ?? [], files: await readMigrations(this.#options.migrations ?? `${projectRoot}/migrations`, contract.name) })));
     this.#provisioned = await provision({ adminUrl: this.#options.adminUrl, prefix: this.#options.settings.DATABASE_ROLE_PREFIX, modules: sources, note: (line) => this.#note(line) });
     this.#bus = await createBus({ connectionString: this.#provisioned.kernelUrl, name: 'cleave', log: this.#options.log, alone: this.#options.alone ?? false });
+    this.#peers = this.#options.peers?.({ metrics: this.metrics, log: this.#options.log, tracing: this.#options.tracing });
     for (const definition of modules) this.#modules.set(definition.contract.name, await this.#open(definition));
     this.#subscribe();
     this.#http = await this.#server();
@@ -125,8 +141,11 @@ export class Host {
     this.#state = 'draining';
     for (const timer of this.#timers) clearInterval(timer);
     await this.#http?.close();
+    // What waits for a subscriber elsewhere stays in the outbox; what is called is waited for.
+    this.#peers?.halt();
     await this.#ownership?.stop();
     await Promise.all([...this.#modules.values()].map(async (module) => module.gate.close()));
+    await this.#peers?.close();
     await Promise.all([...this.#modules.values()].map(async (module) => module.close()));
     await this.#bus?.close();
   }
@@ -144,7 +163,7 @@ export class Host {
       caches: createCacheFactory(this.#bus, contract.name, this.metrics.registry),
       clients: Object.fromEntries(Object.entries(dependencies).map(([key, dependency]) => [key, this.client(dependency, contract.name)])),
       subscriptions: (type) => this.#subscriptions.get(type) ?? [],
-      deliver: async (subscriber, events) => this.#intake(subscriber).handle(events),
+      deliver: async (subscriber, events) => this.#deliver(subscriber, events),
       wake: (module) => this.#wake(module),
       note: (line) => this.#note(line),
       keep: async (name, secret) => this.#options.keep?.(name, secret),
@@ -153,15 +172,33 @@ export class Host {
     });
   }
 
-  #intake(subscriber: string) {
-    const module = this.module(subscriber.slice(0, subscriber.indexOf('.')));
-    return module.intakes.get(subscriber)!;
+  /** To a subscriber, wherever it is. */
+  async #deliver(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
+    const name = subscriber.slice(0, subscriber.indexOf('.'));
+    return this.#isHosted(name) ? this.handle(subscriber, events) : this.#elsewhere(name).deliver(subscriber, events);
+  }
+
+  /** Hands events to a subscriber that is hosted here. */
+  async handle(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
+    const intake = this.module(subscriber.slice(0, subscriber.indexOf('.'))).intakes.get(subscriber);
+    if (!intake) throw new CallError('UNAVAILABLE', `there is no subscriber ${subscriber} here`);
+    return intake.handle(events);
+  }
+
+  #isHosted(name: string): boolean {
+    return this.#options.hosted?.includes(name) ?? true;
+  }
+
+  #elsewhere(name: string): Peers {
+    if (!this.#peers) throw new CallError('UNAVAILABLE', `${name} is not hosted here, and nobody knows where it is`);
+    return this.#peers;
   }
 
   #subscribe(): void {
-    for (const module of this.#modules.values()) {
-      for (const [subscriber, intake] of module.intakes) {
-        for (const type of intake.types) this.#subscriptions.set(type, [...(this.#subscriptions.get(type) ?? []), subscriber]);
+    for (const module of this.#modules.values()) requireDeclared(module);
+    for (const { contract, subscribes = {} } of this.#peers ? this.#options.modules : this.hosted) {
+      for (const [name, events] of Object.entries(subscribes)) {
+        for (const { type } of events) this.#subscriptions.set(type, [...(this.#subscriptions.get(type) ?? []), `${contract.name}.${name}`]);
       }
     }
     this.#bus.subscribe(WAKE_TOPIC, (module) => this.#modules.get(module)?.wake());
@@ -186,6 +223,7 @@ export class Host {
         errors: module.definition.contract.errors,
         routes: module.parts.routes,
         rootRoutes: module.parts.rootRoutes,
+        paths: module.definition.paths ?? [],
         health: () => (module.reachesDatabase ? ('healthy' as const) : ('unhealthy' as const)),
       })),
       operators: { errors: platform.errors, routes: eventRoutes(new EventOperations(this.#modules)) },
@@ -214,9 +252,10 @@ export class Host {
 
   /** By convention the module that signs tokens is the one with the operation `getTokenKeys`. */
   #issuer(): Client<Contract> {
-    const issuer = [...this.#modules.values()].find((module) => 'getTokenKeys' in module.definition.contract.operations);
+    const known = this.#peers ? this.#options.modules : this.hosted;
+    const issuer = known.find(({ contract }) => 'getTokenKeys' in contract.operations);
     if (!issuer) throw new CallError('UNAVAILABLE', 'no module here or elsewhere is known to sign tokens');
-    return this.client(issuer.definition.contract, 'kernel');
+    return (this.#tokenIssuer ??= this.client(issuer.contract, KERNEL));
   }
 
   async #listen(): Promise<void> {
@@ -250,6 +289,18 @@ export class Host {
 }
 
 const START_TIMEOUT_MS = 30_000;
+
+/** Calls that no module makes come from the kernel. */
+export const KERNEL = 'kernel';
+
+/** @throws TypeError where a module does not handle what it declares to subscribe to, or the other way round */
+function requireDeclared({ definition, intakes }: ModuleHost): void {
+  const { contract, subscribes = {} } = definition;
+  const declared = Object.entries(subscribes).map(([name, events]) => `${contract.name}.${name}: ${events.map(({ type }) => type).sort().join(', ')}`);
+  const handled = [...intakes].map(([subscriber, { types }]) => `${subscriber}: ${[...types].sort().join(', ')}`);
+  const wrong = [...declared.filter((each) => !handled.includes(each)), ...handled.filter((each) => !declared.includes(each))];
+  if (wrong.length > 0) throw new TypeError(`subscribes in modules/${contract.name}/module.ts and its subscribers differ: ${wrong.join('; ')}`);
+}
 
 /** Starts a process's worth of modules; on failure what was opened is closed again. */
 export async function startHost(options: HostOptions): Promise<Host> {

@@ -16,7 +16,7 @@ import type { Documentation } from './openapi.ts';
 import { type Overload, OVERLOADED } from './overload.ts';
 import type { Limit, Limits } from './rate-limit.ts';
 import type { RouteApp, RoutesPlugin } from './route.ts';
-import { accessOf, strictSchema } from './route-rules.ts';
+import { accessOf, requirePath, strictSchema } from './route-rules.ts';
 import { commonHeaders } from './security-headers.ts';
 import { urlError } from './url.ts';
 
@@ -24,6 +24,8 @@ import { urlError } from './url.ts';
 export interface Owner {
   readonly name: string;
   readonly errors: Readonly<Record<string, ErrorSpec>>;
+  /** What its routes begin with; anything where nothing is said. */
+  readonly paths?: readonly string[] | undefined;
   readonly log: Logger;
   /** Counts work in flight; throws CallError UNAVAILABLE when no more is taken. Returns what ends it. */
   enter(): () => void;
@@ -41,11 +43,14 @@ export interface Door {
   readonly overload?: Overload | undefined;
 }
 
-/** @throws TypeError when a route says no `config.access`, or something else that cannot be kept */
+/** @throws TypeError when a route says no `config.access`, lies outside its owner's paths, or something else that cannot be kept */
 export async function mount(app: FastifyInstance, owner: Owner, routes: RoutesPlugin, prefix: string, door: Door): Promise<void> {
   await app.register(
     async (scope) => {
-      scope.addHook('onRoute', (route) => prepare(route, owner, door));
+      scope.addHook('onRoute', (route) => {
+        requirePath(route.url.slice(prefix.length), owner, labelOf(route, owner));
+        prepare(route, owner, door);
+      });
       await routes(scope as unknown as RouteApp);
     },
     { prefix },

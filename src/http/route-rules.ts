@@ -11,6 +11,12 @@ export function accessOf(route: RouteOptions, label: string): Access {
   throw new TypeError(`${label} does not say who may call it: set config.access to 'anyone', 'optional' or a list of ${roles.join(', ')}`);
 }
 
+/** @throws TypeError when the route's path begins with none of those that its owner declares: a gateway would not find it */
+export function requirePath(path: string, { paths }: { readonly paths?: readonly string[] | undefined }, label: string): void {
+  if (paths === undefined || paths.some((own) => path === own || path.startsWith(`${own}/`))) return;
+  throw new TypeError(`${label} lies outside the paths of its module (${paths.join(', ') || 'none'}): add what it begins with to paths in module.ts`);
+}
+
 function isRoleList(access: Access | undefined): access is Exclude<Access, string> {
   return Array.isArray(access) && access.length > 0 && access.every((role) => roles.includes(role));
 }

@@ -47,6 +47,8 @@ export interface HttpModule {
   readonly errors: Readonly<Record<string, ErrorSpec>>;
   /** Mounted under `/api/v1`. */
   readonly routes?: RoutesPlugin | undefined;
+  /** What the routes begin with; anything where nothing is said. */
+  readonly paths?: readonly string[] | undefined;
   /** Mounted without a base path, for what standards put at fixed places. */
   readonly rootRoutes?: RoutesPlugin | undefined;
   health(): ModuleHealth;
@@ -150,8 +152,8 @@ async function mountAll(app: FastifyInstance, options: HttpServerOptions, door: 
   // What probes and scrapers ask every few seconds is no trace.
   await mount(app, platform, platformRoutes(state), '', { ...door, limits: () => undefined, overload: undefined, tracing: undefined });
   if (options.operators) await mount(app, { ...platform, errors: options.operators.errors }, options.operators.routes, BASE_PATH, { ...door, overload: undefined });
-  for (const { name, errors, routes, rootRoutes } of options.modules) {
-    const owner: Owner = { name, errors, log: options.log.child({ module: name }), enter: () => options.enter(name) };
+  for (const { name, errors, routes, rootRoutes, paths } of options.modules) {
+    const owner: Owner = { name, errors, paths, log: options.log.child({ module: name }), enter: () => options.enter(name) };
     if (routes) await mount(app, owner, routes, BASE_PATH, door);
     if (rootRoutes) await mount(app, owner, rootRoutes, '', door);
   }

@@ -26,6 +26,7 @@ function echoModule(): AnyModule {
     contract: echo,
     dependencies: { ping },
     consumes: { ping },
+    subscribes: { echo: [ping.events.hit] },
     settings: Type.Object({}),
     entities: [],
     setup({ clients }) {

@@ -46,6 +46,7 @@ function receiverModule(onHandled: (eventId: string) => void) {
     contract: receiver,
     dependencies: {},
     consumes: { sender },
+    subscribes: { all: [sender.events.sent] },
     settings: Type.Object({}),
     entities: [],
     setup: () => ({

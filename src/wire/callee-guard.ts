@@ -1,0 +1,86 @@
+/**
+ * What stands between this process and one module elsewhere, so that its failure stays there (invariant I7):
+ *
+ *   bulkhead   at most so many calls under way; what is more waits shortly, or is refused at once
+ *   retries    of what may be repeated, and of whatever has not been reached; at most two, with jitter, within what is left of the
+ *              deadline and within a budget of 10 % of the calls, so that a callee in trouble is not asked the more for it
+ *   breaker    closed --5 failures one after the other--> open --after 0.5 s, doubling to 5 s--> half-open: one call tries
+ *              half-open --it succeeds--> closed; --it fails--> open
+ *
+ * Nothing above repeats a call within its deadline. Sagas and relays come back later, which is not a retry of the call.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bulkhead, BrokenCircuitError, BulkheadRejectedError, circuitBreaker, CircuitState, ConsecutiveBreaker, ExponentialBackoff, handleWhen } from 'cockatiel';
+import { CallError } from '../contract/errors.ts';
+import { WireError } from './exchange.ts';
+import { RetryBudget } from './retry-budget.ts';
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+const CONCURRENT = 64;
+const QUEUED = 64;
+const FAILURES = 5;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5_000;
+const TRIES = 3;
+const RETRY_BASE_MS = 20;
+
+export interface Guarded<T> {
+  /** Epoch milliseconds. */
+  readonly deadline: number;
+  attempt(number: number): Promise<T>;
+  /** Whether another attempt may be made after this failure. */
+  mayRepeat(error: unknown): boolean;
+}
+
+export class CalleeGuard {
+  readonly #module: string;
+  readonly #bulkhead = bulkhead(CONCURRENT, QUEUED);
+  readonly #breaker = circuitBreaker(handleWhen(isFault), { halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_PAUSE_MS, maxDelay: LONGEST_PAUSE_MS }), breaker: new ConsecutiveBreaker(FAILURES) });
+  readonly #budget = new RetryBudget();
+  retries = 0;
+
+  constructor(module: string, onStateChange: (state: BreakerState) => void) {
+    this.#module = module;
+    this.#breaker.onStateChange(() => onStateChange(this.state));
+  }
+
+  get state(): BreakerState {
+    const { state } = this.#breaker;
+    if (state === CircuitState.Closed) return 'closed';
+    return state === CircuitState.HalfOpen ? 'half-open' : 'open';
+  }
+
+  get underWay(): number {
+    return CONCURRENT - this.#bulkhead.executionSlots;
+  }
+
+  async run<T>(guarded: Guarded<T>): Promise<T> {
+    try {
+      return await this.#bulkhead.execute(async () => this.#repeat(guarded));
+    } catch (error) {
+      if (error instanceof BulkheadRejectedError) throw new CallError('UNAVAILABLE', `${this.#module} has more calls under way than it is given; repeat a little later`);
+      throw error;
+    }
+  }
+
+  async #repeat<T>(guarded: Guarded<T>): Promise<T> {
+    this.#budget.earn();
+    for (let number = 1; ; number += 1) {
+      try {
+        return await this.#breaker.execute(async () => guarded.attempt(number));
+      } catch (error) {
+        if (error instanceof BrokenCircuitError) throw new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: error });
+        const pause = RETRY_BASE_MS * 2 ** (number - 1) * (0.5 + Math.random());
+        if (number >= TRIES || !guarded.mayRepeat(error) || Date.now() + pause >= guarded.deadline || !this.#budget.spend()) throw error;
+        this.retries += 1;
+        await sleep(pause);
+      }
+    }
+  }
+}
+
+/** What says that the callee is not well. What it answers, it answers; that somebody it needs is away is not its own failure. */
+function isFault(error: unknown): boolean {
+  return error instanceof WireError || (error instanceof CallError && error.code === 'DEADLINE_EXCEEDED');
+}
