@@ -1,75 +1,35 @@
-/**
- * The process: settings, then the database, then the host with its modules; at the end the same backwards.
- *
- *   starting --everything is up--------> running
- *   starting --failure-----------------> what was started is stopped; exit 1 (2 for bad settings)
- *   starting --signal------------------> the step in hand ends, then draining
- *   running  --signal------------------> draining: requests and jobs in hand end, the database stops; exit 0
- *   draining --another signal----------> exit at once, with 128 + the signal's number
- *   draining --it takes far too long---> exit 1
- *
- * Signals are SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed). What is left running by an exit at
- * once, or by SIGKILL, is adopted by the next start.
- */
+/** The shop in one process: settings, then the database, then the host with all modules; at the end the same backwards. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { flushCompileCache } from 'node:module';
-import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
-import { destination } from 'pino';
 import { startEmbedded } from './database/embedded/embedded.ts';
 import { discoverModules } from './host/discover.ts';
 import { type Host, startHost } from './host/host.ts';
-import { createLog } from './log/log.ts';
+import { Life, openLog, say } from './life.ts';
 import type { AnyModule } from './module.ts';
 import { startTracing } from './trace/start.ts';
-import { checkSettings, explainFailure, kernelSettings, type KernelSettings, type SettingsCheck } from './settings/settings.ts';
+import { checkSettings, kernelSettings, type KernelSettings, type SettingsCheck } from './settings/settings.ts';
 
-/** Ctrl-C reaches this process twice, from the terminal and from npm, which passes it on. */
-const ECHO_MS = 1_000;
-/** For the database to stop after the host has been drained. */
-const GRACE_MS = 35_000;
 const BAD_SETTINGS = 2;
 const LEAST_FLUSH_MS = 250;
 
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
-
-/** What has been started and how to stop it again, in the order of starting. */
-const started: (() => Promise<void>)[] = [];
-let stopTimeoutMs = 0;
-let drainedFrom = 0;
-let signalled = 0;
-let isUp = false;
-
-for (const signal of SIGNALS) process.on(signal, onSignal);
-// A terminal or a pipe that has gone must not end the shop in the middle of something.
-process.stdout.on('error', () => undefined);
-
-try {
+await Life.run(async (life) => {
   const modules = await discoverModules();
-  await start(modules, readSettings(modules));
-} catch (error) {
-  process.stderr.write(explainFailure(error));
-  await stopAll();
-  process.exit(1);
-}
+  await start(life, modules, readSettings(modules));
+});
 
-async function start(modules: readonly AnyModule[], moduleSettings: SettingsCheck['values']): Promise<void> {
+async function start(life: Life, modules: readonly AnyModule[], moduleSettings: SettingsCheck['values']): Promise<void> {
   const settings = moduleSettings['kernel'] as KernelSettings;
-  stopTimeoutMs = settings.SHUTDOWN_TIMEOUT_MS;
-  const adminUrl = settings.DATABASE_URL ?? (await startDatabase(settings.DATA_DIR));
-  if (signalled) return drain();
+  life.allowToDrain(settings.SHUTDOWN_TIMEOUT_MS);
+  const adminUrl = settings.DATABASE_URL ?? (await startDatabase(life, settings.DATA_DIR));
+  if (life.isEnding) return;
   const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR) };
   const log = openLog(settings);
   const tracing = await startTracing(settings, log);
   // Once the host has stopped, in what is left of its time: a collector that does not answer must not hold up the end.
-  if (tracing) started.push(() => tracing.stop(Math.max(LEAST_FLUSH_MS, drainedFrom + stopTimeoutMs - performance.now())));
+  if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   const host = await startHost({ modules, adminUrl, settings, moduleSettings, log, onNote: say, tracing: tracing?.tracing, ...keep });
-  started.push(() => stopHost(host, settings.SHUTDOWN_TIMEOUT_MS));
-  if (signalled) return drain();
-  isUp = true;
-  welcome(host);
-  // Now and not at the end, which SIGKILL would leave out.
-  flushCompileCache();
+  life.onEnd(() => stopHost(host, settings.SHUTDOWN_TIMEOUT_MS));
+  if (!life.isEnding) welcome(host);
 }
 
 function welcome({ url }: Host): void {
@@ -87,19 +47,6 @@ function readSettings(modules: readonly AnyModule[]): SettingsCheck['values'] {
   return values;
 }
 
-/** Lines are written in the background, and what is left of them at the end. */
-function openLog(settings: KernelSettings): ReturnType<typeof createLog> {
-  const output = destination({ dest: 1, sync: false });
-  output.on('error', () => undefined);
-  const log = createLog(settings.LOG_LEVEL, output);
-  process.on('exit', () => output.flushSync());
-  process.on('uncaughtException', (error) => {
-    log.fatal(error, 'a failure that nobody handled');
-    process.exit(1);
-  });
-  return log;
-}
-
 /** Secrets of a development machine, for tools such as the demo. */
 function keepIn(dataDir: string) {
   return async (name: string, secret: Readonly<Record<string, string>>): Promise<void> => {
@@ -109,10 +56,10 @@ function keepIn(dataDir: string) {
   };
 }
 
-async function startDatabase(dataDir: string): Promise<string> {
+async function startDatabase(life: Life, dataDir: string): Promise<string> {
   const project = resolve(import.meta.dirname, '..');
   const embedded = await startEmbedded({ dataDir: resolve(project, dataDir), log: say, keepRunning: true });
-  started.push(() => embedded.stop());
+  life.onEnd(() => embedded.stop());
   if (embedded.adopted) say('The database was running already and is used as it is.');
   return embedded.url;
 }
@@ -121,39 +68,4 @@ async function startDatabase(dataDir: string): Promise<string> {
 async function stopHost(host: Host, timeoutMs: number): Promise<void> {
   const hangUp = setTimeout(() => host.http.server.closeAllConnections(), timeoutMs);
   await host.stop().finally(() => clearTimeout(hangUp));
-}
-
-function onSignal(signal: (typeof SIGNALS)[number]): void {
-  const now = performance.now();
-  if (signalled && now - signalled > ECHO_MS) process.exit(128 + constants.signals[signal]);
-  if (signalled) return;
-  signalled = now;
-  say('Stopping: what is in hand is brought to its end. Once more to stop at once.');
-  if (isUp) void drain();
-}
-
-async function drain(): Promise<void> {
-  const allowed = stopTimeoutMs + GRACE_MS;
-  drainedFrom = performance.now();
-  setTimeout(() => {
-    process.stderr.write(`Stopping has taken ${allowed / 1_000} s and is given up. What was acknowledged is kept.\n`);
-    process.exit(1);
-  }, allowed).unref();
-  process.exit((await stopAll()) ? 0 : 1);
-}
-
-/** Stops what was started, the last first, and each even when another fails. True when all of it went well. */
-async function stopAll(): Promise<boolean> {
-  let clean = true;
-  for (const stop of started.splice(0).reverse()) {
-    await stop().catch((error: unknown) => {
-      clean = false;
-      process.stderr.write(`Stopping: ${error instanceof Error ? error.message : String(error)}\n`);
-    });
-  }
-  return clean;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
