@@ -1,9 +1,9 @@
 /** The shop in one process: settings, then the database, then the host with all modules; at the end the same backwards. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { startEmbedded } from './database/embedded/embedded.ts';
 import { discoverModules } from './host/discover.ts';
 import { type Host, startHost } from './host/host.ts';
+import { keepIn } from './keep.ts';
 import { Life, openLog, say } from './life.ts';
 import type { AnyModule } from './module.ts';
 import { startTracing } from './trace/start.ts';
@@ -45,15 +45,6 @@ function readSettings(modules: readonly AnyModule[]): SettingsCheck['values'] {
   for (const sentence of [...warnings, ...problems]) process.stderr.write(`${sentence}\n`);
   if (problems.length > 0) process.exit(BAD_SETTINGS);
   return values;
-}
-
-/** Secrets of a development machine, for tools such as the demo. */
-function keepIn(dataDir: string) {
-  return async (name: string, secret: Readonly<Record<string, string>>): Promise<void> => {
-    const folder = resolve(import.meta.dirname, '..', dataDir);
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, `${name}.json`), `${JSON.stringify(secret)}\n`, { mode: 0o600 });
-  };
 }
 
 async function startDatabase(life: Life, dataDir: string): Promise<string> {

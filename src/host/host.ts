@@ -1,4 +1,5 @@
 /** One process: hosts a set of modules behind one HTTP server. Knows modules as a type, never by name. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { type Bus, createBus } from '../bus/bus.ts';
@@ -11,7 +12,7 @@ import type { Client, EventEnvelope } from '../contract/types.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { type Provisioned, provision } from '../database/provision.ts';
 import type { DeliveryResult } from '../events/delivery.ts';
-import { createHttpServer } from '../http/server.ts';
+import { createHttpServer, type HttpModule } from '../http/server.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { AnyModule } from '../module.ts';
 import type { KernelSettings } from '../settings/kernel-settings.ts';
@@ -83,6 +84,10 @@ export class Host {
 
   get url(): string {
     return this.#url;
+  }
+
+  get log(): Logger {
+    return this.#options.log;
   }
 
   get http(): FastifyInstance {
@@ -217,7 +222,7 @@ export class Host {
       tracing: this.#options.tracing,
       settings: this.#options.settings,
       tokenIssuer: tokenIssuer(() => this.#issuer()),
-      modules: [...this.#modules.values()].map((module) => ({
+      modules: [...this.#modules.values()].map((module): HttpModule => ({
         name: module.module,
         summary: module.definition.contract.summary,
         errors: module.definition.contract.errors,
@@ -225,12 +230,19 @@ export class Host {
         rootRoutes: module.parts.rootRoutes,
         paths: module.definition.paths ?? [],
         health: () => (module.reachesDatabase ? ('healthy' as const) : ('unhealthy' as const)),
-      })),
+      })).concat(this.#modulesElsewhere()),
       operators: { errors: platform.errors, routes: eventRoutes(new EventOperations(this.#modules)) },
       ready: () => this.#ready(),
       enter: (name) => this.#enter(name),
       databaseDelayMs: () => Math.max(0, ...[...this.#modules.values()].map((module) => module.databaseDelayMs())),
     });
+  }
+
+  /** Those that modules here call: how they are is a part of how this process is. */
+  #modulesElsewhere(): HttpModule[] {
+    const called = new Map(this.hosted.flatMap(({ dependencies }) => Object.values(dependencies)).map((contract) => [contract.name, contract]));
+    const elsewhere = [...called.values()].filter(({ name }) => !this.#isHosted(name));
+    return elsewhere.map(({ name, summary }) => ({ name, summary, errors: {}, health: () => this.#peers?.health()[name] ?? 'unhealthy' }));
   }
 
   #ready(): { ready: boolean; reasons: string[] } {
@@ -273,8 +285,26 @@ export class Host {
     for (const module of modules) await module.parts.start?.(Call.root(module.module, START_TIMEOUT_MS));
     this.#ownership = new Ownership({ url: this.#provisioned.kernelUrl, ownables: modules, log: this.#options.log, retryMs: OWNERSHIP_RETRY_MS });
     await this.#ownership.start();
-    for (const module of modules) if (this.#ownership.owns(module.module)) await module.seed();
+    for (const module of modules) if (this.#ownership.owns(module.module)) await this.#seed(module);
     this.#timers.push(setInterval(() => void this.#measureBacklog(), BACKLOG_EVERY_MS), setInterval(() => this.#checkDatabases(), DATABASE_CHECK_MS));
+  }
+
+  /** A module that asks others elsewhere is filled as soon as they answer: nobody waits for that, it can be used without. */
+  async #seed(module: ModuleHost): Promise<void> {
+    const asksElsewhere = Object.values(module.definition.dependencies).some(({ name }) => !this.#isHosted(name));
+    if (!asksElsewhere) return module.seed();
+    void this.#seedAsSoonAsPossible(module);
+  }
+
+  async #seedAsSoonAsPossible(module: ModuleHost): Promise<void> {
+    while (this.#state !== 'draining') {
+      try {
+        return await module.seed();
+      } catch (error) {
+        if (!(error instanceof CallError)) module.log.error({ err: error }, 'the demo data could not be made; it is tried again');
+        await sleep(SEED_RETRY_MS, undefined, { ref: false });
+      }
+    }
   }
 
   #checkDatabases(): void {
@@ -289,6 +319,7 @@ export class Host {
 }
 
 const START_TIMEOUT_MS = 30_000;
+const SEED_RETRY_MS = 500;
 
 /** Calls that no module makes come from the kernel. */
 export const KERNEL = 'kernel';

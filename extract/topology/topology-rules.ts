@@ -1,0 +1,54 @@
+/** What must hold of a topology beyond its form; pure. */
+import type { Topology } from './topology.ts';
+
+/** Something wrong, and the place in the file that says so. */
+export interface Mistake {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** @param modules all modules that there are */
+export function mistakesIn(topology: Topology, modules: readonly string[]): Mistake[] {
+  return [...everyModuleRunsOnce(topology, modules), ...everyServiceCanBeReached(topology), ...noAddressIsTakenTwice(topology), ...theRegistryIsNamed(topology)];
+}
+
+function everyModuleRunsOnce({ services }: Topology, modules: readonly string[]): Mistake[] {
+  const placed = services.flatMap(({ name, modules: hosted }) => hosted.map((module, n) => ({ module, service: name, path: ['services', name, 'modules', n] })));
+  const unknown = placed.filter(({ module }) => !modules.includes(module)).map(({ module, path }) => ({ path, message: `there is no module ${module}; there are ${modules.join(', ')}` }));
+  const twice = placed.flatMap(({ module, path, service }, n) => {
+    const before = placed.slice(0, n).find((other) => other.module === module);
+    return before ? [{ path, message: `${module} runs in ${before.service} and in ${service}: a module runs in one service` }] : [];
+  });
+  const nowhere = modules.filter((module) => !placed.some((each) => each.module === module)).map((module) => ({ path: ['services'], message: `${module} runs nowhere: put it into a service` }));
+  return [...unknown, ...twice, ...nowhere];
+}
+
+function everyServiceCanBeReached({ services, gateway }: Topology): Mistake[] {
+  if (services.length === 1) return [];
+  const without = services.filter(({ replicas }) => replicas.some(({ internalPort }) => internalPort === undefined));
+  const unreachable = without.map(({ name }) => ({ path: ['services', name], message: `${name} lacks internalPort: other services must reach it` }));
+  return gateway ? unreachable : [...unreachable, { path: ['services'], message: 'several services need a gateway: add gateway with its port' }];
+}
+
+function noAddressIsTakenTwice({ services, gateway, registry }: Topology): Mistake[] {
+  const taken = new Map<string, string>();
+  const mistakes: Mistake[] = [];
+  const take = (address: string, what: string, path: Mistake['path']): void => {
+    const before = taken.get(address);
+    if (before) mistakes.push({ path, message: `${what} and ${before} share the address ${address}` });
+    else taken.set(address, what);
+  };
+  if (gateway) take(`${gateway.host}:${gateway.port}`, 'the gateway', ['gateway', 'port']);
+  if (registry) take(`${registry.host}:${registry.port}`, 'the registry', ['registry', 'port']);
+  for (const { name, replicas } of services) {
+    for (const { host, port, internalPort } of replicas) {
+      take(`${host}:${port}`, name, ['services', name, 'port']);
+      if (internalPort !== undefined) take(`${host}:${internalPort}`, name, ['services', name, 'internalPort']);
+    }
+  }
+  return mistakes;
+}
+
+function theRegistryIsNamed({ discovery, registry }: Topology): Mistake[] {
+  return discovery === 'registry' && !registry ? [{ path: ['discovery'], message: 'discovery by registry needs a registry with its port' }] : [];
+}
