@@ -3,7 +3,8 @@
  * that are drawn at random: the one with fewer requests under way. That keeps away from a replica that is slow without
  * anybody having to know why, and does not herd all callers to the one that was idle a moment ago.
  *
- *   trusted --cannot be connected to--> suspect for SUSPECT_MS --> trusted
+ *   trusted --cannot be connected to, or its connection breaks--> suspect for SUSPECT_MS --> trusted
+ *   suspect --answers--> trusted
  *
  * Suspects are asked only when nobody else is left.
  */
