@@ -145,6 +145,15 @@ t.test('input', async (t) => {
     t.equal(fine.body.got.items[0].name, '😀 ä \\u0000');
   });
 
+  await t.test('a field that is there twice is refused, wherever it is', async (t) => {
+    const twice = ['{"items":[],"items":[{"name":"tea","quantity":1}]}', '{"items":[{"name":"tea","quantity":1,"quant\\u0069ty":900}]}'];
+    for (const body of twice) {
+      const reply = await post(body);
+      isProblem(t, reply, 400, 'MALFORMED_BODY');
+      t.equal(reply.body.detail, 'an object has a field twice: send each once');
+    }
+  });
+
   await t.test('bodies that are not UTF-8 are refused', async (t) => {
     const body = Buffer.concat([Buffer.from('{"items":[{"name":"'), Buffer.from([0xc3, 0x28]), Buffer.from('","quantity":1}]}')]);
     const response = await fetch(`${server.url}/api/v1/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });

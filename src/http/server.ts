@@ -31,6 +31,8 @@ export interface HttpSettings {
   readonly REDIS_URL?: string | undefined;
   /** How long requests may keep waiting for the event loop or the database, in ms, before others get 503; 0 (the default here): however long. */
   readonly OVERLOAD_DELAY_MS?: number;
+  /** How long a request may take to arrive, in ms; default 30 s. */
+  readonly REQUEST_TIMEOUT_MS?: number;
 }
 
 /** What the process itself offers to its operators, under the same rules as the routes of modules. */
@@ -74,7 +76,9 @@ export interface HttpServerOptions {
 const BASE_PATH = '/api/v1';
 const PLATFORM = 'platform';
 /** A request must have arrived by then; slower clients hold a connection, nothing else. */
-const REQUEST_TIMEOUT_MS = 30_000;
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+/** How often that is looked at. Node.js does so every 30 s, which would let requests take up to twice their time. */
+const LOOK_FOR_LATE_MS = 1_000;
 
 const DEFAULT_ABOUT: About = {
   title: 'Cleave',
@@ -91,6 +95,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   const inHand = new InHand();
   const app = bareServer(options, { ...platformFacts(options, inHand, 'unmatched'), tracing });
   drainOnClose(app, inHand);
+  answerHalfClosed(app, inHand);
   const documentation = new Documentation();
   await documentation.install(app, options.about ?? DEFAULT_ABOUT, tagsOf(options));
   const door: Door = {
@@ -116,9 +121,12 @@ function watchOverload(app: FastifyInstance, { settings, metrics, log, databaseD
 }
 
 function bareServer({ settings }: HttpServerOptions, unmatched: RouteFacts): FastifyInstance {
+  const requestTimeout = settings.REQUEST_TIMEOUT_MS ?? DEFAULT_REQUEST_TIMEOUT_MS;
   const app = fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout,
+    // Node.js gives the whole request the longer one of both times, and the headers 60 s unless told otherwise.
+    http: { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: LOOK_FOR_LATE_MS },
     trustProxy: trustProxyOf(settings.TRUST_PROXY),
     genReqId: (raw) => requestIdOf(raw.headers),
     schemaErrorFormatter: validationError,
@@ -139,6 +147,12 @@ function bareServer({ settings }: HttpServerOptions, unmatched: RouteFacts): Fas
 /** Those that nobody knows may be ignored (RFC 9110, section 10.1.1); Node.js would answer 417 in our place, with no problem document. */
 function ignoreExpectations({ server }: FastifyInstance): void {
   server.on('checkExpectation', (request, reply) => server.emit('request', request, reply));
+}
+
+/** A client may close its side once its request is sent, and wait; Node.js would hang up, and carry out without an answer what it was sent. */
+function answerHalfClosed({ server }: FastifyInstance, inHand: InHand): void {
+  Object.assign(server, { httpAllowHalfOpen: true });
+  server.on('connection', (socket) => socket.once('end', () => inHand.clientSendsNoMore(socket)));
 }
 
 function callOf(this: { exchange: Exchange | null }): Exchange['call'] {

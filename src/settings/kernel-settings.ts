@@ -68,6 +68,12 @@ export const kernelSettings = Type.Object({
         'within 100 ms, each process counts by itself.',
     }),
   ),
+  REQUEST_TIMEOUT_MS: Type.Integer({
+    default: 30_000,
+    minimum: 100,
+    maximum: 600_000,
+    description: 'How long a request may take to arrive, in ms, before it is answered with 408; looked at once a second.',
+  }),
   OVERLOAD_DELAY_MS: Type.Integer({
     default: 100,
     minimum: 0,
