@@ -108,7 +108,7 @@ export interface ModuleDefinition<
   readonly contract: C;
   /** Contracts whose operations this module calls. Whose events it handles follows from its subscribers. */
   readonly dependencies: D;
-  /** Contracts whose events this module handles; checked against its subscribers at start. */
+  /** Contracts of others whose events this module handles; its own it may handle without saying so here. Checked against its subscribers at start. */
   readonly consumes: Record<string, Contract>;
   /** Environment variables that the module reads, with defaults; checked at start. */
   readonly settings: S;
