@@ -108,7 +108,7 @@ export interface ModuleDefinition<
   readonly contract: C;
   /** Contracts whose operations this module calls. Whose events it handles follows from its subscribers. */
   readonly dependencies: D;
-  /** Contracts whose events this module handles. */
+  /** Contracts of others whose events this module handles; its own it may handle without saying so here. */
   readonly consumes: Record<string, Contract>;
   /**
    * Which events each subscriber handles, by the subscriber's name. Publishers elsewhere know it from here, while this module may be

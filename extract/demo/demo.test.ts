@@ -39,6 +39,9 @@ void t.test('in a sound shop every step happens, and each order has its timeline
   t.match(out, /✓ The parcel is delivered/);
   t.match(out, /Order [0-9a-f-]{36}: bought and delivered, \$39\.98\n( {2}\d\d:\d\d:\d\d\.\d{3} .*\n)+/);
   for (const ending of ['declined, $19.99', 'sold out, $498.00', 'cancelled and refunded, $59.97', 'bought together, $24.49']) t.match(out, `: ${ending}\n`);
+  t.equal(out.match(/ message_sent +e-mail: /g)?.length, 14, 'what she was told is in the timelines');
+  t.equal(out.match(/ message_sent +text message: /g)?.length, 14);
+  for (const what of ['opened', 'answered', 'closed']) t.equal(out.match(new RegExp(` ticket_${what} +Ticket [0-9A-F]{8}: `, 'g'))?.length, 1, what);
   t.equal(out.match(/ email {2}sent /g)?.length, 14);
   t.equal(out.match(/ sms {4}sent /g)?.length, 14);
   t.match(out, /\? The handle came off\. {2}.*\n/, 'the question');

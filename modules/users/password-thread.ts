@@ -13,6 +13,9 @@ export class PasswordThread {
   #worker: Worker | undefined;
   #pending: Pending | undefined;
   #retirement: NodeJS.Timeout | undefined;
+  /** Jobs in hand and in line. */
+  #jobs = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(kind: PasswordThreadKind, idleMs: number) {
     this.#kind = kind;
@@ -20,11 +23,22 @@ export class PasswordThread {
   }
 
   get isBusy(): boolean {
-    return this.#pending !== undefined;
+    return this.#jobs > 0;
   }
 
-  /** Carries out one job; the next one may follow when it is done. */
+  /**
+   * Carries out one job after the other. A second one comes before the first is done where the other thread of the lane was quicker: the
+   * lane is free then, and what nobody waits for any more is still in hand here. Its answer must not become the next one's.
+   */
   async run(job: PasswordJob): Promise<string | boolean> {
+    const answer = this.isBusy ? this.#last.then(async () => this.#carryOut(job)) : this.#carryOut(job);
+    this.#jobs += 1;
+    const done = answer.finally(() => (this.#jobs -= 1));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #carryOut(job: PasswordJob): Promise<string | boolean> {
     clearTimeout(this.#retirement);
     const worker = (this.#worker ??= this.#start());
     worker.ref();
