@@ -47,10 +47,11 @@ export function ofLatency({ orders, p50, p99, max }: Latency): Finding[] {
 
 export function ofStorm({ steady, full, checksPerSecond, refusedPerSecond }: Storm): Finding[] {
   return [
-    ...([[`${ORDERS_PER_SECOND} orders/s`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during }]) => [
+    ...([[`${ORDERS_PER_SECOND} orders/s`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, besideLoop }]) => [
       told(`${what}, ms p50 / p99`, both(alone)),
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
       atMost('  p99 beside that without sign-ins', during.p99 / alone.p99, 'x', MOST_STORM_RATIO),
+      ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
     ]),
     told('passwords checked / sign-ins refused meanwhile', `${checksPerSecond.toFixed()}/s / ${refusedPerSecond.toFixed()}/s`),
   ];
