@@ -5,6 +5,7 @@ import { Call } from '#kernel';
 import { parseOptions, verify } from '@node-rs/argon2';
 import t from 'tap';
 import { decoyHash } from './password-job.ts';
+import { PasswordThread } from './password-thread.ts';
 import { Passwords } from './passwords.ts';
 
 const limits = { concurrency: 1, queue: 100, idleMs: 60_000 };
@@ -42,6 +43,16 @@ t.test('a thread that is stopped at work fails that work, and the next job has a
   await Promise.resolve();
   await Promise.all([t.rejects(job, /stopped/), passwords.close()]);
   t.match(await passwords.hash('correct horse', call()), /^\$argon2id/);
+});
+
+t.test('a thread that is at a job which nobody waits for any more answers the next one with its own result', async (t) => {
+  const thread = new PasswordThread('insistent', 60_000);
+  t.teardown(() => thread.end());
+  const hash = thread.run({ kind: 'hash', password: 'correct horse' });
+  const fits = thread.run({ kind: 'verify', hash: decoyHash(), password: 'wrong' });
+  t.equal(await fits, false, 'a wrong password is wrong, whatever was done before');
+  t.match(await hash, /^\$argon2id/);
+  t.notOk(thread.isBusy);
 });
 
 t.test('an idle thread ends and gives its memory back', async (t) => {
