@@ -32,8 +32,9 @@ const options = optionsOrUsage();
 const sections = new Map<Part, Section>();
 /** Everything that was measured, for machines. */
 const results: Record<string, unknown> = {};
+const loadBefore = loadavg()[0]!;
 const server = await startServer();
-const machine: Machine = { node: process.version, postgresql: server.version, processors: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}` };
+const machine: Machine = { node: process.version, postgresql: server.version, cores: cpus().length, processor: cpus()[0]?.model ?? 'unknown' };
 try {
   await measure(server);
 } catch (error) {
@@ -70,11 +71,10 @@ function progress(line: string): void {
 /** A part that is measured twice, such as the idle shop, has its findings in one section. */
 async function section(part: Part, findingsOf: () => Promise<Finding[]>): Promise<void> {
   if (!wanted(part)) return;
-  const loadBefore = loadavg()[0]!;
   const findings = await findingsOf();
   const earlier = sections.get(part);
   const { rounds, seconds } = options;
-  sections.set(part, { part, at: new Date(), machine, rounds, seconds, loadBefore: earlier?.loadBefore ?? loadBefore, loadAfter: loadavg()[0]!, findings: [...(earlier?.findings ?? []), ...findings] });
+  sections.set(part, { part, at: new Date(), machine, rounds, seconds, loadBefore, loadAfter: loadavg()[0]!, findings: [...(earlier?.findings ?? []), ...findings] });
 }
 
 /** Keeps a result for machines. */
@@ -182,8 +182,7 @@ function print(): void {
     return;
   }
   if (measured.length === 0) return;
-  const loads = measured.flatMap(({ loadBefore, loadAfter }) => [loadBefore, loadAfter]);
-  process.stdout.write(`\nNode ${machine.node}, PostgreSQL ${machine.postgresql}, ${machine.processors}; load average ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}\n`);
+  process.stdout.write(`\nNode ${machine.node}, PostgreSQL ${machine.postgresql}, ${machine.cores} x ${machine.processor}; load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after\n`);
   process.stdout.write(`${CONNECTIONS} connections, closed loop; median (min-max) of ${options.rounds} rounds of ${options.seconds} s\n\n`);
   process.stdout.write(`${table(measured.flatMap(({ findings }) => findings))}\n`);
 }

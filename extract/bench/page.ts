@@ -10,7 +10,8 @@ import type { Finding } from './report.ts';
 export interface Machine {
   readonly node: string;
   readonly postgresql: string;
-  readonly processors: string;
+  readonly cores: number;
+  readonly processor: string;
 }
 
 /** A part that has been measured. */
@@ -20,7 +21,7 @@ export interface Section {
   readonly machine: Machine;
   readonly rounds: number;
   readonly seconds: number;
-  /** Load averages of the last minute. */
+  /** Load averages of a minute: before the run, so not its own doing, and at the part's end. */
   readonly loadBefore: number;
   readonly loadAfter: number;
   readonly findings: readonly Finding[];
@@ -54,12 +55,13 @@ function markers(part: Part): { begin: string; end: string } {
 }
 
 function textOf({ part, at, machine, rounds, seconds, loadBefore, loadAfter, findings }: Section): string {
-  const { node, postgresql, processors } = machine;
+  const { node, postgresql, cores, processor } = machine;
   const when = `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   const how = WITHOUT_ROUNDS.includes(part) ? '' : `; rounds: ${rounds} of ${seconds} s`;
   const rows = findings.map((finding) => `| ${cellsOf(finding).join(' | ')} |`);
   return [
-    `${when}, ${processors}, load average ${loadBefore.toFixed(1)} before and ${loadAfter.toFixed(1)} after, Node ${node}, PostgreSQL ${postgresql}${how}.`,
+    ...(loadBefore > cores ? ['**The machine was busy with other things when this was measured: times and rates say little, ratios more.**', ''] : []),
+    `${when}, ${cores} x ${processor}, load average ${loadBefore.toFixed(1)} before the run and ${loadAfter.toFixed(1)} at the end, Node ${node}, PostgreSQL ${postgresql}${how}.`,
     '',
     '| what | Cleave | yardstick | result | floor | |',
     '|---|---|---|---|---|---|',
