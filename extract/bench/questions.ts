@@ -76,7 +76,9 @@ function get(path: string): Request {
 
 async function pagesOf(url: string, categories: readonly string[]): Promise<string[]> {
   const lists = SORTS.flatMap((sort) => ['', ...categories.map((id) => `&categoryId=${id}`)].map((category) => `/products?limit=${PAGE}&sort=${sort}${category}`));
-  return (await Promise.all(lists.map(async (list) => pagesOfList(url, list)))).flat();
+  const pages: string[] = [];
+  for (const list of lists) pages.push(...(await pagesOfList(url, list)));
+  return pages;
 }
 
 async function pagesOfList(url: string, list: string): Promise<string[]> {
