@@ -2,6 +2,8 @@
 import { Worker } from 'node:worker_threads';
 import type { PasswordAnswer, PasswordJob, PasswordThreadKind } from './password-job.ts';
 
+const STOPPED = 'the hashing thread was stopped';
+
 interface Pending {
   resolve(result: string | boolean): void;
   reject(error: Error): void;
@@ -13,6 +15,9 @@ export class PasswordThread {
   #worker: Worker | undefined;
   #pending: Pending | undefined;
   #retirement: NodeJS.Timeout | undefined;
+  #jobs = 0;
+  #ends = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(kind: PasswordThreadKind, idleMs: number) {
     this.#kind = kind;
@@ -20,11 +25,27 @@ export class PasswordThread {
   }
 
   get isBusy(): boolean {
-    return this.#pending !== undefined;
+    return this.#jobs > 0;
   }
 
-  /** Carries out one job; the next one may follow when it is done. */
+  /**
+   * Carries out jobs one after the other, each with its own answer: whoever asks may have lost interest in one (password-lane.ts)
+   * and come with the next while the thread is still at it.
+   */
   async run(job: PasswordJob): Promise<string | boolean> {
+    const ends = this.#ends;
+    this.#jobs += 1;
+    const done = this.#last
+      .then(async () => {
+        if (ends !== this.#ends) throw new Error(STOPPED);
+        return this.#carryOut(job);
+      })
+      .finally(() => (this.#jobs -= 1));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #carryOut(job: PasswordJob): Promise<string | boolean> {
     clearTimeout(this.#retirement);
     const worker = (this.#worker ??= this.#start());
     worker.ref();
@@ -41,9 +62,10 @@ export class PasswordThread {
 
   async end(): Promise<void> {
     clearTimeout(this.#retirement);
+    this.#ends += 1;
     const worker = this.#worker;
     if (!worker) return;
-    this.#lose(worker, new Error('the hashing thread was stopped'));
+    this.#lose(worker, new Error(STOPPED));
     worker.ref();
     await worker.terminate();
   }
