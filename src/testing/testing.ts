@@ -82,7 +82,7 @@ async function startTestHost(database: TestDatabase, options: TestShopOptions): 
   const env = { ...testEnvironment, ...options.settings };
   const checked = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   if (checked.problems.length > 0) throw new Error(checked.problems.join('\n'));
-  const settings = { ...(checked.values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
+  const settings = { ...(checked.values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: database.rolePrefix ?? TEST_ROLE_PREFIX };
   const log = createLog(settings.LOG_LEVEL);
   return startHost({ modules, adminUrl: database.adminUrl, settings, moduleSettings: checked.values, log, wire: options.wire ?? process.env['CLEAVE_WIRE'] === 'json', alone: options.database === undefined, tracing: options.tracing, ...(options.probe && { probe: options.probe }), ...(options.migrations && { migrations: options.migrations }) });
 }
