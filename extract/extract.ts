@@ -9,6 +9,7 @@ enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cl
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   serve: async () => import('./serve/serve.ts'),
+  gateway: async () => import('./gateway/command.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -11,6 +11,7 @@ import { serveDocs } from './docs.ts';
 import { drainOnClose, InHand } from './drain.ts';
 import { answerError, handleErrors } from './error-handling.ts';
 import { DEFAULT_DEADLINE_MS, type Exchange, type RouteFacts } from './exchange.ts';
+import { acceptAllMethods, type Forwarding, mountForwarding } from './forward.ts';
 import { type Door, mount, type Owner } from './mount.ts';
 import { type About, Documentation, type Tag } from './openapi.ts';
 import { Overload } from './overload.ts';
@@ -53,7 +54,9 @@ export interface HttpModule {
   readonly paths?: readonly string[] | undefined;
   /** Mounted without a base path, for what standards put at fixed places. */
   readonly rootRoutes?: RoutesPlugin | undefined;
-  health(): ModuleHealth;
+  /** In the place of routes: where what comes under its paths is sent. */
+  readonly elsewhere?: Forwarding | undefined;
+  health(): ModuleHealth | Promise<ModuleHealth>;
 }
 
 export interface HttpServerOptions {
@@ -64,13 +67,17 @@ export interface HttpServerOptions {
   readonly tokenIssuer: TokenIssuer;
   readonly modules: readonly HttpModule[];
   readonly operators?: OperatorRoutes;
-  ready(): Readiness;
+  ready(): Readiness | Promise<Readiness>;
   /** Counts work in flight per module; throws CallError UNAVAILABLE when its gate is closed. Returns what ends the work. */
   enter(module: string): () => void;
   /** The shortest wait for a connection of the busiest pool since it was last asked, in ms. */
   databaseDelayMs?(): number;
   /** What the OpenAPI document says of itself. */
   readonly about?: About;
+  /** Completes the document of the routes here with those that are elsewhere. */
+  document?(own: object): object;
+  /** Sets what is counted for rate limits apart from what others count in the same Redis. */
+  readonly countedAs?: string | undefined;
 }
 
 const BASE_PATH = '/api/v1';
@@ -100,7 +107,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   await documentation.install(app, options.about ?? DEFAULT_ABOUT, tagsOf(options));
   const door: Door = {
     admission: await createAdmission(app, options.tokenIssuer, log),
-    limits: await createLimits(app, { perMinute: settings.RATE_LIMIT_PER_MINUTE ?? 0, redisUrl: settings.REDIS_URL, log }),
+    limits: await createLimits(app, { perMinute: settings.RATE_LIMIT_PER_MINUTE ?? 0, redisUrl: settings.REDIS_URL, log, countedAs: options.countedAs }),
     overload: watchOverload(app, options),
     metrics,
     documentation,
@@ -108,7 +115,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     tracing,
   };
   await mountAll(app, options, door);
-  await serveDocs(app, platformFacts(options, inHand, '/docs'));
+  await serveDocs(app, platformFacts(options, inHand, '/docs'), options.document);
   await app.ready();
   return app;
 }
@@ -166,10 +173,12 @@ async function mountAll(app: FastifyInstance, options: HttpServerOptions, door: 
   // What probes and scrapers ask every few seconds is no trace.
   await mount(app, platform, platformRoutes(state), '', { ...door, limits: () => undefined, overload: undefined, tracing: undefined });
   if (options.operators) await mount(app, { ...platform, errors: options.operators.errors }, options.operators.routes, BASE_PATH, { ...door, overload: undefined });
-  for (const { name, errors, routes, rootRoutes, paths } of options.modules) {
+  if (options.modules.some(({ elsewhere }) => elsewhere)) acceptAllMethods(app);
+  for (const { name, errors, routes, rootRoutes, paths, elsewhere } of options.modules) {
     const owner: Owner = { name, errors, paths, log: options.log.child({ module: name }), enter: () => options.enter(name) };
     if (routes) await mount(app, owner, routes, BASE_PATH, door);
     if (rootRoutes) await mount(app, owner, rootRoutes, '', door);
+    if (elsewhere) await mountForwarding(app, owner, elsewhere, [BASE_PATH, ''], door);
   }
 }
 
@@ -187,7 +196,7 @@ function platformFacts({ log, metrics }: HttpServerOptions, inHand: InHand, url:
 }
 
 function tagsOf({ modules }: HttpServerOptions): Tag[] {
-  const withRoutes = modules.filter(({ routes, rootRoutes }) => routes ?? rootRoutes);
+  const withRoutes = modules.filter(({ routes, rootRoutes, elsewhere }) => routes ?? rootRoutes ?? elsewhere);
   const tags = withRoutes.map(({ name, summary }) => ({ name, description: summary }));
   return [...tags, { name: PLATFORM, description: 'The process as operators see it.' }];
 }
