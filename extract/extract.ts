@@ -2,6 +2,7 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { type Command, EXIT_USAGE, UsageError } from './command.ts';
+import { endWithParent } from './parent.ts';
 import { explainFailure } from '../src/settings/start-failure.ts';
 
 enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cleave'));
@@ -9,7 +10,10 @@ enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cl
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   serve: async () => import('./serve/serve.ts'),
+  up: async () => import('./up/up.ts'),
 };
+
+endWithParent();
 
 const [name, ...args] = process.argv.slice(2);
 process.exitCode = await run(name, args);

@@ -13,6 +13,7 @@ import type { Discovery } from '../../src/wire/discovery.ts';
 import { createInternalServer } from '../../src/wire/internal-server.ts';
 import { wirePeers } from '../../src/wire/peers.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
+import { tellParent } from '../parent.ts';
 import { givenDatabase, ownDatabase } from './service-database.ts';
 import { serviceSecret } from './service-secret.ts';
 import { databaseSettings, type ServiceSettings, serviceSettings } from './service-settings.ts';
@@ -50,6 +51,7 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
   const internalUrl = await listenInternally(life, host, { modules, tokens, service });
+  tellParent({ public: host.url, internal: internalUrl });
   say(`${options.name} (${options.modules.join(', ')}) is up after ${(performance.now() / 1_000).toFixed(1)} s: public ${host.url}, internal ${internalUrl}`);
 }
 
