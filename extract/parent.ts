@@ -7,8 +7,8 @@
 export interface Up {
   /** Origin of its public routes. */
   readonly public: string;
-  /** Origin of its internal listener. */
-  readonly internal: string;
+  /** Origin of its internal listener, where it has one. */
+  readonly internal?: string;
 }
 
 /** For what hangs instead of ending. Draining is over by then, with the default settings. */
