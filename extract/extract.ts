@@ -2,15 +2,20 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { type Command, EXIT_USAGE, UsageError } from './command.ts';
+import { endWithParent } from './parent.ts';
 import { explainFailure } from '../src/settings/start-failure.ts';
 
 enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cleave'));
 
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  registry: async () => import('./registry/registry.ts'),
   serve: async () => import('./serve/serve.ts'),
   gateway: async () => import('./gateway/command.ts'),
+  up: async () => import('./up/up.ts'),
 };
+
+endWithParent();
 
 const [name, ...args] = process.argv.slice(2);
 process.exitCode = await run(name, args);

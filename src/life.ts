@@ -28,6 +28,7 @@ export class Life {
   readonly #started: (() => Promise<void>)[] = [];
   #stopTimeoutMs = 0;
   #drainedFrom = 0;
+  readonly #ending = new AbortController();
   #signalled = 0;
   #isUp = false;
 
@@ -58,6 +59,11 @@ export class Life {
     return this.#signalled > 0;
   }
 
+  /** Aborts when `isEnding` comes true, for a step that is not waited for. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** Milliseconds that are left of those that draining may take. */
   get leftToDrainMs(): number {
     return this.#drainedFrom + this.#stopTimeoutMs - performance.now();
@@ -78,6 +84,7 @@ export class Life {
     if (this.#signalled && now - this.#signalled > ECHO_MS) process.exit(128 + constants.signals[signal]);
     if (this.#signalled) return;
     this.#signalled = now;
+    this.#ending.abort();
     say('Stopping: what is in hand is brought to its end. Once more to stop at once.');
     if (this.#isUp) void this.#drain();
   }

@@ -1,10 +1,9 @@
 /** `serve <module>…`: runs just those modules, as a service. */
 import { discoverModules } from '../../src/host/discover.ts';
 import { Life } from '../../src/life.ts';
-import { staticDiscovery } from '../../src/wire/discovery.ts';
 import { type Command, readArguments, requireModules, UsageError } from '../command.ts';
 import { readTopology } from '../topology/read-topology.ts';
-import { internalOrigins, type Service, serviceHosting, type Topology } from '../topology/topology.ts';
+import { type Service, serviceHosting, type Topology } from '../topology/topology.ts';
 import { startService } from './service.ts';
 
 const HELP = `npm run extract -- serve <module>… [--topology NAME|FILE] [--replica N]
@@ -40,7 +39,7 @@ export const command: Command = {
     const address = service.replicas[replicaOf(values['replica']) - 1];
     if (!address) throw new UsageError(`${service.name} has ${service.replicas.length} replicas in the topology ${topology.name}`, `Name one from 1 to ${service.replicas.length}.`);
     const env = { PORT: String(address.port), HOST: address.host, INTERNAL_PORT: String(address.internalPort ?? 0), INTERNAL_HOST: address.host, ...behindGateway(topology), ...process.env };
-    await Life.run(async (life) => startService(life, { name: service.name, modules, database: service.database, discovery: staticDiscovery(internalOrigins(topology)), env }));
+    await Life.run(async (life) => startService(life, { name: service.name, modules, database: service.database, topology, host: address.host, env }));
     return undefined;
   },
 };

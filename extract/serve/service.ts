@@ -9,12 +9,15 @@ import type { AnyModule } from '../../src/module.ts';
 import { keepIn } from '../../src/keep.ts';
 import { checkSettings, kernelSettings, type KernelSettings, StartError } from '../../src/settings/settings.ts';
 import { startTracing } from '../../src/trace/start.ts';
-import type { Discovery } from '../../src/wire/discovery.ts';
 import { createInternalServer } from '../../src/wire/internal-server.ts';
 import { wirePeers } from '../../src/wire/peers.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
+import { discoveryOf } from '../discovery/discovery-of.ts';
+import { register } from '../discovery/registration.ts';
+import { tellParent } from '../parent.ts';
 import { givenDatabase, ownDatabase } from './service-database.ts';
 import { serviceSecret } from './service-secret.ts';
+import type { Topology } from '../topology/topology.ts';
 import { databaseSettings, type ServiceSettings, serviceSettings } from './service-settings.ts';
 
 export interface ServiceOptions {
@@ -23,8 +26,10 @@ export interface ServiceOptions {
   readonly modules: readonly string[];
   /** Of its database, where none is given by the environment. */
   readonly database: string;
-  /** How the other modules are found. */
-  readonly discovery: Discovery;
+  /** How the other modules are found, and how others find these. */
+  readonly topology: Topology;
+  /** By which others reach it. */
+  readonly host: string;
   /** Variables with the settings, and what stands in for those that are not set. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -45,11 +50,14 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   const tracing = await startTracing(settings, log);
   if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   const tokens = new ServiceTokens(secret);
-  const peers = wirePeers({ discovery: options.discovery, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
+  const seeker = { caller: options.modules[0]!, tokens, log };
+  const peers = wirePeers({ discovery: discoveryOf(options.topology, seeker).internal, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
   const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR) };
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
   const internalUrl = await listenInternally(life, host, { modules, tokens, service });
+  register(life, options, { ...seeker, public: host.url, internal: internalUrl });
+  tellParent({ public: host.url, internal: internalUrl });
   say(`${options.name} (${options.modules.join(', ')}) is up after ${(performance.now() / 1_000).toFixed(1)} s: public ${host.url}, internal ${internalUrl}`);
 }
 

@@ -9,7 +9,7 @@ export interface Mistake {
 
 /** @param modules all modules that there are */
 export function mistakesIn(topology: Topology, modules: readonly string[]): Mistake[] {
-  return [...everyModuleRunsOnce(topology, modules), ...everyServiceCanBeReached(topology), ...noAddressIsTakenTwice(topology), ...theRegistryIsNamed(topology)];
+  return [...everyModuleRunsOnce(topology, modules), ...everyServiceCanBeReached(topology), ...noAddressIsTakenTwice(topology), ...theRegistryIsNamed(topology), ...freePortsAreTold(topology), ...dnsCounts(topology)];
 }
 
 function everyModuleRunsOnce({ services }: Topology, modules: readonly string[]): Mistake[] {
@@ -35,6 +35,7 @@ function noAddressIsTakenTwice({ services, gateway, registry }: Topology): Mista
   const mistakes: Mistake[] = [];
   const take = (address: string, what: string, path: Mistake['path']): void => {
     const before = taken.get(address);
+    if (address.endsWith(':0')) return;
     if (before) mistakes.push({ path, message: `${what} and ${before} share the address ${address}` });
     else taken.set(address, what);
   };
@@ -51,4 +52,15 @@ function noAddressIsTakenTwice({ services, gateway, registry }: Topology): Mista
 
 function theRegistryIsNamed({ discovery, registry }: Topology): Mistake[] {
   return discovery === 'registry' && !registry ? [{ path: ['discovery'], message: 'discovery by registry needs a registry with its port' }] : [];
+}
+
+function freePortsAreTold({ discovery, services }: Topology): Mistake[] {
+  if (discovery === 'registry') return [];
+  const free = services.flatMap(({ name, replicas: [first] }) => [...(first!.port === 0 ? [{ name, port: 'port' }] : []), ...(first!.internalPort === 0 ? [{ name, port: 'internalPort' }] : [])]);
+  return free.map(({ name, port }) => ({ path: ['services', name, port], message: `${name} takes any free ${port}, and nobody learns which: give it one, or use discovery: registry` }));
+}
+
+function dnsCounts({ discovery, services }: Topology): Mistake[] {
+  const counted = discovery === 'dns' ? services.filter(({ replicas }) => replicas.length > 1) : [];
+  return counted.map(({ name }) => ({ path: ['services', name, 'replicas'], message: `${name} has as many replicas as its host name has addresses: leave replicas out` }));
 }

@@ -4,13 +4,15 @@ import { type Static, Type } from '@sinclair/typebox';
 
 const Name = Type.String({ pattern: '^[a-z][a-z0-9-]{0,29}$', description: 'lower-case letters, digits and dashes' });
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+/** 0 takes a free one, which is told to the registry. */
+const ServicePort = Type.Integer({ minimum: 0, maximum: 65_535 });
 const Host = Type.String({ pattern: '^[0-9A-Za-z.:-]+$', description: 'an address or host name' });
 
 export const ServiceSchema = strict({
   modules: Type.Array(Name, { minItems: 1, description: 'Modules that run in it' }),
   host: Type.Optional(Host),
-  port: Port,
-  internalPort: Type.Optional(Port),
+  port: ServicePort,
+  internalPort: Type.Optional(ServicePort),
   replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
   database: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$', description: 'a database of the embedded server' })),
 });
@@ -74,9 +76,13 @@ function serviceOf(topology: string, name: string, { modules, host = LOOPBACK, p
   return {
     name,
     modules,
-    replicas: Array.from({ length: replicas }, (_, n) => ({ host, port: port + n, internalPort: internalPort === undefined ? undefined : internalPort + n })),
+    replicas: Array.from({ length: replicas }, (_, n) => ({ host, port: nth(port, n), internalPort: internalPort === undefined ? undefined : nth(internalPort, n) })),
     database: database ?? `cleave_${topology}_${name}`.replaceAll('-', '_'),
   };
+}
+
+function nth(port: number, n: number): number {
+  return port === 0 ? 0 : port + n;
 }
 
 /** The service that hosts a module. */
