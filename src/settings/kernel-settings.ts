@@ -82,6 +82,14 @@ export const kernelSettings = Type.Object({
       'How long requests may keep waiting for the processor or for a database connection, in ms, before others are turned ' +
       'away with 503, so that those taken are answered soon; 0: however long.',
   }),
+  SHUTDOWN_NOTICE_MS: Type.Integer({
+    default: 100,
+    minimum: 0,
+    maximum: 600_000,
+    description:
+      'How long after SIGTERM or Ctrl-C new connections are still taken while `/ready` answers 503, in ms; counts towards ' +
+      'SHUTDOWN_TIMEOUT_MS. Behind a load balancer: longer than it takes to look there.',
+  }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     default: 10_000,
     minimum: 0,

@@ -10,5 +10,6 @@ export const testEnvironment: Readonly<Record<string, string>> = {
   POOL_SIZE: '3',
   RATE_LIMIT_PER_MINUTE: '0',
   OVERLOAD_DELAY_MS: '0',
+  SHUTDOWN_NOTICE_MS: '0',
   ...testAdmin,
 };
