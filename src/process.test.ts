@@ -92,10 +92,12 @@ t.test('a start after a clean end finds no database running', async (t) => {
 });
 
 t.test('every bad setting gets one sentence, all at once', async (t) => {
-  const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', JWT_PRIVATE_KEY: 'no key', PAYMENT_TIMEOUT: 'soon' });
+  const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', DATABASE_ROLE_PREFIX: 'pg_', JWT_PRIVATE_KEY: 'no key', ADMIN_PASSWORD: 'secret', SHIPPING_COUNTRIES: 'DE,XX', PAYMENT_TIMEOUT: 'soon' });
   const [code] = (await once(npm, 'exit')) as [number];
   t.equal(code, 2);
   const sentences = output().trim().split('\n');
-  for (const name of ['PORT', 'LOG_LEVEL', 'PAYMENT_TIMEOUT']) t.equal(sentences.filter((sentence) => sentence.startsWith(name)).length, 1, `one sentence for ${name}`);
-  t.notMatch(output(), /no key|\n {4}at /, 'no secret, no stack');
+  const bad = ['PORT', 'LOG_LEVEL', 'DATABASE_ROLE_PREFIX', 'JWT_PRIVATE_KEY', 'ADMIN_PASSWORD', 'SHIPPING_COUNTRIES', 'PAYMENT_TIMEOUT'];
+  for (const name of bad) t.equal(sentences.filter((sentence) => sentence.startsWith(name)).length, 1, `one sentence for ${name}`);
+  t.equal(sentences.length, bad.length, 'and nothing else');
+  t.notMatch(output(), /no key|secret|\n {4}at /, 'no secret, no stack');
 });

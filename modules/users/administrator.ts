@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Call, type Database, StartError, type Transaction, uuidv7 } from '#kernel';
 import { LockMode } from '@mikro-orm/core';
-import { Account, applyChange, isUsername, normalizePassword, passwordProblem, usernameKey, usernameWords } from './account.ts';
+import { Account, applyChange, normalizePassword, usernameKey } from './account.ts';
 import { hasAdministrator, insertAccount } from './accounts.ts';
 import { users } from './contract.ts';
 import type { Passwords } from './passwords.ts';
@@ -19,14 +19,6 @@ export interface AdministratorTools {
   note(line: string): void;
   /** Keeps the generated password for the operator's own tools, in development. */
   keep(name: string, secret: Readonly<Record<string, string>>): Promise<void>;
-}
-
-/** @throws StartError when a setting breaks the rules for names and passwords; never quotes the password */
-export function requireValidAdministrator(settings: AdministratorSettings): void {
-  const { ADMIN_USERNAME: name, ADMIN_PASSWORD: password } = settings;
-  if (!isUsername(name)) throw new StartError(`ADMIN_USERNAME is ${JSON.stringify(name)}`, `A username has ${usernameWords}.`);
-  const problem = password === undefined ? undefined : passwordProblem(password);
-  if (problem) throw new StartError(`ADMIN_PASSWORD ${problem}`, 'Set another one, or none to have one made up at the first start.');
 }
 
 /**

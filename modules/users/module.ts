@@ -1,7 +1,7 @@
 import { Call, defineModule } from '#kernel';
 import { Gauge, type Registry } from 'prom-client';
 import { Account } from './account.ts';
-import { ensureAdministrator, requireValidAdministrator } from './administrator.ts';
+import { ensureAdministrator } from './administrator.ts';
 import { users } from './contract.ts';
 import { developmentKey } from './development-key.ts';
 import { Passwords } from './passwords.ts';
@@ -23,7 +23,6 @@ export default defineModule({
   settings: userSettings,
   entities: [Account],
   async setup({ db, settings, metrics, note, keep }) {
-    requireValidAdministrator(settings);
     const keys = keysFromSettings(settings) ?? tokenKeys(await developmentKey(db, Call.root('users', KEY_TIMEOUT_MS)));
     const passwords = new Passwords({
       concurrency: settings.PASSWORD_HASH_CONCURRENCY,

@@ -30,8 +30,8 @@ export const kernelSettings = Type.Object({
   DATA_DIR: Type.String({ default: '.data', minLength: 1, description: 'Folder of the embedded database; relative to the project.' }),
   DATABASE_ROLE_PREFIX: Type.String({
     default: 'cleave_',
-    pattern: '^[a-z][a-z0-9_]{0,29}$',
-    expected: 'up to 30 lower-case letters, digits and underscores, the first one a letter',
+    pattern: '^(?!pg_)[a-z][a-z0-9_]{0,29}$',
+    expected: 'up to 30 lower-case letters, digits and underscores, the first one a letter, and not pg_, which PostgreSQL keeps for its own roles',
     description:
       'Begins the name of each database role that is made (`cleave_orders`); lets two deployments share one server. ' +
       'Keep it as long as the database lives.',
