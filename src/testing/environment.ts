@@ -13,3 +13,8 @@ export const testEnvironment: Readonly<Record<string, string>> = {
   SHUTDOWN_NOTICE_MS: '0',
   ...testAdmin,
 };
+
+/** Whether contract calls and events are to go through JSON in this run, see docs/decisions/0021. */
+export function wireAsked(): boolean {
+  return process.env['CLEAVE_WIRE'] === 'json';
+}
