@@ -46,7 +46,7 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   const tokens = new ServiceTokens(secret);
   const peers = wirePeers({ discovery: options.discovery, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
-  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR) };
+  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR, adminUrl) };
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
   const internalUrl = await listenInternally(life, host, { modules, tokens, service });
