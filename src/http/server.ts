@@ -137,6 +137,8 @@ function bareServer({ settings }: HttpServerOptions, unmatched: RouteFacts): Fas
     frameworkErrors: (error, request, reply) => answerError(error, request, reply, unmatched),
     clientErrorHandler: answerBrokenRequest,
     return503OnClosing: false,
+    // It counts for closing too: a drain of more than 10 s would end in an error, and with the process.
+    pluginTimeout: 0,
   });
   app.decorateRequest('actor', null);
   app.decorateRequest('exchange', null);
