@@ -43,6 +43,8 @@ t.test('a shop says where it is until it ends or another one says so', async (t)
   t.match(read(folder, 'running.json'), { url: 'http://127.0.0.1:2' });
 });
 
-t.test('where nothing can be written nothing is told', async (t) => {
-  t.equal(await announce(join(t.testdir({ file: '' }), 'file', 'folder'), 'http://127.0.0.1:1'), undefined);
+t.test('where nothing can be written nothing is told, and no secret is made that would be lost', async (t) => {
+  const nowhere = join(t.testdir({ file: '' }), 'file', 'folder');
+  t.equal(await announce(nowhere, 'http://127.0.0.1:1'), undefined);
+  await t.rejects(keepIn(nowhere).keep('admin', { username: 'admin' }), { name: 'StartError', message: /admin\.json cannot be written/ });
 });

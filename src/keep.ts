@@ -9,11 +9,12 @@ import { createHash } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { makeFolder } from './make-folder.ts';
+import { StartError } from './settings/start-error.ts';
 
 type Members = Readonly<Record<string, string>>;
 
 export interface Keeper {
-  /** Keeps a secret until it is replaced. */
+  /** Keeps a secret until it is replaced. @throws StartError where it cannot be written */
   keep(name: string, secret: Members): Promise<void>;
   /** Removes what is kept under the name, if it holds these members. */
   forget(name: string, members: Members): Promise<void>;
@@ -24,8 +25,16 @@ export function keepIn(dataDir: string, database?: string): Keeper {
   const fileOf = (name: string): string => join(folderOf(dataDir), keptAs(name, database));
   return {
     async keep(name, secret) {
-      makeFolder(folderOf(dataDir));
-      await writeWhole(fileOf(name), secret);
+      try {
+        makeFolder(folderOf(dataDir));
+        await writeWhole(fileOf(name), secret);
+      } catch (error) {
+        throw new StartError(
+          `${fileOf(name)} cannot be written: ${(error as Error).message}`,
+          'Set DATA_DIR to a folder that this user may write to.',
+          { cause: error },
+        );
+      }
     },
     async forget(name, members) {
       const kept = await readObject(fileOf(name));
