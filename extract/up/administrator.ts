@@ -25,7 +25,7 @@ export async function administratorOf(env: Environment, { dataDir, kernel }: Pic
   const kept = await keptIn(dataDir);
   if (kept) return { ...kept, isNew: false };
   const made = { username, password: randomBytes(15).toString('base64url') };
-  await keepIn(dataDir)('admin', made);
+  await keepIn(dataDir).keep('admin', made);
   return { ...made, isNew: true };
 }
 

@@ -1,6 +1,7 @@
 /** `up`: a whole topology on this machine, under supervision. */
 import { availableParallelism } from 'node:os';
 import { discoverModules } from '../../src/host/discover.ts';
+import { announce } from '../../src/keep.ts';
 import { Life } from '../../src/life.ts';
 import type { AnyModule } from '../../src/module.ts';
 import { type Command, EXIT_USAGE, readArguments, UsageError } from '../command.ts';
@@ -77,8 +78,16 @@ async function up(life: Life, read: UpSettings, { topology, label, modules, logs
   process.on('exit', () => supervisor.kill());
   await Promise.race([supervisor.start(() => life.isEnding), aborted(life.ending)]);
   if (life.isEnding) return;
+  const withdraw = read.kernel.NODE_ENV === 'production' ? undefined : await announce(read.dataDir, publicUrl(topology));
+  if (withdraw) life.onEnd(withdraw);
   if (json) process.stdout.write(`${JSON.stringify(report(topology, supervisor))}\n`);
   else say(summary(topology, supervisor, administrator));
+}
+
+/** Where the public API answers, as `npm run demo` finds it. */
+function publicUrl({ gateway, services }: Topology): string {
+  const { host, port } = gateway ?? services[0]!.replicas[0]!;
+  return `http://${host}:${port}`;
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -100,7 +100,9 @@ t.test('input', async (t) => {
 
   await t.test('headers are checked', async (t) => {
     const get = async (key: string) => server.request('GET', '/api/v1/keyed', { headers: { 'idempotency-key': key } });
-    isProblem(t, await get('a b'), 400, 'VALIDATION_FAILED');
+    const refused = await get('a b');
+    isProblem(t, refused, 400, 'VALIDATION_FAILED');
+    t.equal(refused.body.detail, 'the headers do not fit: see errors');
     isProblem(t, await get('k'.repeat(256)), 400, 'VALIDATION_FAILED');
     t.equal((await get('k'.repeat(255))).status, 200);
   });

@@ -34,6 +34,10 @@ export interface HttpSettings {
   readonly OVERLOAD_DELAY_MS?: number;
   /** How long a request may take to arrive, in ms; default 30 s. */
   readonly REQUEST_TIMEOUT_MS?: number;
+  /** How long a server that closes still takes connections, in ms; 0 (the default here): not at all. */
+  readonly SHUTDOWN_NOTICE_MS?: number;
+  /** How long it waits for clients to come to an end, in ms; 10 s unless given. */
+  readonly SHUTDOWN_TIMEOUT_MS?: number;
 }
 
 /** What the process itself offers to its operators, under the same rules as the routes of modules. */
@@ -101,7 +105,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   const { log, metrics, settings, tracing } = options;
   const inHand = new InHand();
   const app = bareServer(options, { ...platformFacts(options, inHand, 'unmatched'), tracing });
-  drainOnClose(app, inHand);
+  drainOnClose(app, inHand, { noticeMs: settings.SHUTDOWN_NOTICE_MS ?? 0, timeoutMs: settings.SHUTDOWN_TIMEOUT_MS ?? 10_000 });
   answerHalfClosed(app, inHand);
   const documentation = new Documentation();
   await documentation.install(app, options.about ?? DEFAULT_ABOUT, tagsOf(options));
@@ -140,6 +144,8 @@ function bareServer({ settings }: HttpServerOptions, unmatched: RouteFacts): Fas
     frameworkErrors: (error, request, reply) => answerError(error, request, reply, unmatched),
     clientErrorHandler: answerBrokenRequest,
     return503OnClosing: false,
+    // It counts for closing too: a drain of more than 10 s would end in an error, and with the process.
+    pluginTimeout: 0,
   });
   app.decorateRequest('actor', null);
   app.decorateRequest('exchange', null);
