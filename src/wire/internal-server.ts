@@ -46,7 +46,10 @@ export async function createInternalServer({ modules, tokens, log }: InternalSer
   const door = new InternalDoor(tokens, log);
   app.addHook('onRequest', (_request, reply, done) => door.refuseWhileClosing(reply) || done());
   // What is in hand is the last on its connection: closing would wait for it to be silent otherwise.
-  app.addHook('onSend', async (_request, reply) => void (door.isClosing && reply.header('connection', 'close')));
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (door.isClosing) reply.header('connection', 'close');
+    done(null, payload);
+  });
   app.addHook('preClose', async () => door.close());
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
