@@ -42,7 +42,7 @@ type Operation = (input: unknown, call: Call) => Promise<unknown>;
 
 /** The caller listens; `close` lets what is in hand end and refuses the rest with DRAINING_HEADER. */
 export async function createInternalServer({ modules, tokens, log }: InternalServerOptions): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false });
+  const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false, pluginTimeout: 0 });
   const door = new InternalDoor(tokens, log);
   app.addHook('onRequest', (_request, reply, done) => door.refuseWhileClosing(reply) || done());
   // What is in hand is the last on its connection: closing would wait for it to be silent otherwise.
