@@ -11,6 +11,7 @@ enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cl
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   registry: async () => import('./registry/registry.ts'),
   serve: async () => import('./serve/serve.ts'),
+  gateway: async () => import('./gateway/command.ts'),
   up: async () => import('./up/up.ts'),
 };
 

@@ -78,10 +78,12 @@ export interface ModuleContext<C extends Contract, D extends Record<string, Cont
   /** Prints a line of start-up to the operator's terminal; never logged, so it may hold a first password. */
   note(line: string): void;
   /**
-   * Keeps a secret of this development machine in `<DATA_DIR>/<name>.json`, readable by its owner alone, for the
-   * operator's own tools. In production nothing is kept.
+   * Keeps a secret of this development machine in `<DATA_DIR>/<name>.json` (`<name>-<hash>.json` for a database of the
+   * operator's own), readable by its owner alone, for the operator's own tools. In production nothing is kept.
    */
   keep(name: string, secret: Readonly<Record<string, string>>): Promise<void>;
+  /** Takes back what was kept under the name, if it holds these members: it is not good any more. */
+  forget(name: string, members: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export interface ModuleParts<C extends Contract> {
@@ -108,7 +110,7 @@ export interface ModuleDefinition<
   readonly contract: C;
   /** Contracts whose operations this module calls. Whose events it handles follows from its subscribers. */
   readonly dependencies: D;
-  /** Contracts whose events this module handles. */
+  /** Contracts of others whose events this module handles; its own it may handle without saying so here. */
   readonly consumes: Record<string, Contract>;
   /**
    * Which events each subscriber handles, by the subscriber's name. Publishers elsewhere know it from here, while this module may be

@@ -1,7 +1,7 @@
 /** `npm start` as a user has it: two starts, a kill in between, a clean end, and what a mistake is answered with. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ async function started(env: Record<string, string> = {}): Promise<Started> {
   const { npm, output } = npmStart({ PORT, ...env });
   const url = `http://127.0.0.1:${PORT}`;
   for (let i = 0; i < 1_200 && npm.exitCode === null; i += 1) {
-    if ((await fetch(`${url}/ready`).catch(() => undefined))?.ok) return { npm, url, output };
+    if (/is up after/.test(output()) && (await fetch(`${url}/ready`).catch(() => undefined))?.ok) return { npm, url, output };
     await sleep(50);
   }
   throw new Error(`the shop did not become ready: ${output()}`);
@@ -63,13 +63,17 @@ async function request(url: string, path: string, body?: unknown): Promise<{ sta
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
+async function readKept(file: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(join(dataDir, file), 'utf8')) as Record<string, unknown>;
+}
+
 const account = { username: 'restart', email: 'restart@example.com', password: 'kept over a kill' };
 
 t.test('the first start prints where to go, and the demo catalog is there', async (t) => {
   const shop = await started();
   t.match(shop.output(), /Administrator: admin, password \S+/);
   t.match(shop.output(), /API docs {2}http:\S+\/docs/);
-  t.match(shop.output(), /npm run demo/);
+  t.match(shop.output(), `DATA_DIR=${dataDir} npm run demo`);
   const list = await request(shop.url, '/api/v1/products?limit=100');
   t.equal((list.body['items'] as unknown[]).length, 100);
   t.equal((await request(shop.url, '/api/v1/users', account)).status, 201);
@@ -87,15 +91,26 @@ t.test('after kill -9 it just starts; the database that was left running is adop
 t.test('a start after a clean end finds no database running', async (t) => {
   const shop = await started();
   t.notMatch(shop.output(), /The database was running already/);
+  t.match(await readKept('running.json'), { url: shop.url, admin: 'admin.json' }, 'the demo finds it, and the password');
+  t.match(await readKept('admin.json'), { username: 'admin' });
   shop.npm.kill('SIGTERM');
   t.equal(((await once(shop.npm, 'exit')) as [number])[0], 0, `SIGTERM to npm ends it cleanly: ${shop.output()}`);
 });
 
+t.test('a password that is set takes back the one that was kept, and a shop that has ended is not announced', async (t) => {
+  const shop = await started({ ADMIN_PASSWORD: 'another one altogether' });
+  await t.rejects(readKept('admin.json'), { code: 'ENOENT' });
+  t.equal(await end(shop, 'SIGTERM'), 0);
+  await t.rejects(readKept('running.json'), { code: 'ENOENT' });
+});
+
 t.test('every bad setting gets one sentence, all at once', async (t) => {
-  const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', JWT_PRIVATE_KEY: 'no key', PAYMENT_TIMEOUT: 'soon' });
+  const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', DATABASE_ROLE_PREFIX: 'pg_', JWT_PRIVATE_KEY: 'no key', ADMIN_PASSWORD: 'secret', SHIPPING_COUNTRIES: 'DE,XX', PAYMENT_TIMEOUT: 'soon' });
   const [code] = (await once(npm, 'exit')) as [number];
   t.equal(code, 2);
   const sentences = output().trim().split('\n');
-  for (const name of ['PORT', 'LOG_LEVEL', 'PAYMENT_TIMEOUT']) t.equal(sentences.filter((sentence) => sentence.startsWith(name)).length, 1, `one sentence for ${name}`);
-  t.notMatch(output(), /no key|\n {4}at /, 'no secret, no stack');
+  const bad = ['PORT', 'LOG_LEVEL', 'DATABASE_ROLE_PREFIX', 'JWT_PRIVATE_KEY', 'ADMIN_PASSWORD', 'SHIPPING_COUNTRIES', 'PAYMENT_TIMEOUT'];
+  for (const name of bad) t.equal(sentences.filter((sentence) => sentence.startsWith(name)).length, 1, `one sentence for ${name}`);
+  t.equal(sentences.length, bad.length, 'and nothing else');
+  t.notMatch(output(), /no key|secret|\n {4}at /, 'no secret, no stack');
 });

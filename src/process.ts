@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { startEmbedded } from './database/embedded/embedded.ts';
 import { discoverModules } from './host/discover.ts';
 import { type Host, startHost } from './host/host.ts';
-import { keepIn } from './keep.ts';
+import { announce, keepIn } from './keep.ts';
 import { Life, openLog, say } from './life.ts';
 import type { AnyModule } from './module.ts';
 import { startTracing } from './trace/start.ts';
@@ -22,19 +22,28 @@ async function start(life: Life, modules: readonly AnyModule[], moduleSettings: 
   life.allowToDrain(settings.SHUTDOWN_TIMEOUT_MS);
   const adminUrl = settings.DATABASE_URL ?? (await startDatabase(life, settings.DATA_DIR));
   if (life.isEnding) return;
-  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR) };
+  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR, settings.DATABASE_URL) };
   const log = openLog(settings);
   const tracing = await startTracing(settings, log);
   // Once the host has stopped, in what is left of its time: a collector that does not answer must not hold up the end.
   if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   const host = await startHost({ modules, adminUrl, settings, moduleSettings, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => stopHost(host, settings.SHUTDOWN_TIMEOUT_MS));
-  if (!life.isEnding) welcome(host);
+  if (life.isEnding) return;
+  welcome(host, await howToTry(life, host, settings));
 }
 
-function welcome({ url }: Host): void {
+/** The demo finds a shop in development by itself. */
+async function howToTry(life: Life, { url }: Host, { NODE_ENV, DATA_DIR, DATABASE_URL }: KernelSettings): Promise<string> {
+  const withdraw = NODE_ENV === 'production' ? undefined : await announce(DATA_DIR, url, DATABASE_URL);
+  if (!withdraw) return `BASE_URL=${url} ADMIN_USERNAME=… ADMIN_PASSWORD=… npm run demo`;
+  life.onEnd(withdraw);
+  return DATA_DIR === kernelSettings.properties.DATA_DIR.default ? 'npm run demo' : `DATA_DIR=${DATA_DIR} npm run demo`;
+}
+
+function welcome({ url }: Host, toTry: string): void {
   const signIn = `Sign in   POST ${url}/api/v1/users/authenticate {"username", "password"}`;
-  const facts = [`Shop      ${url}`, `API docs  ${url}/docs`, signIn, 'To try    npm run demo', 'To stop   Ctrl-C'];
+  const facts = [`Shop      ${url}`, `API docs  ${url}/docs`, signIn, `To try    ${toTry}`, 'To stop   Ctrl-C'];
   say(`\nCleave is up after ${(performance.now() / 1_000).toFixed(1)} s.\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
 }
 

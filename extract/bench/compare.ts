@@ -25,6 +25,11 @@ export interface Rounds {
 export interface Comparison {
   readonly shop: Rounds;
   readonly yardstick: Rounds;
+  /**
+   * The shop's answers a second beside the yardstick's of the same minute, round by round: what else the machine does then
+   * slows both. Of the medians of either side one may be from a quiet minute and the other not.
+   */
+  readonly ratio: Spread;
 }
 
 export interface CompareOptions {
@@ -55,11 +60,14 @@ export async function compare(shop: Contender, yardstick: Contender, options: Co
   }
   const rounds = { shop: [] as Round[], yardstick: [] as Round[] };
   for (let number = 1; number <= options.rounds; number += 1) {
-    rounds.shop.push(await round(shop, options));
-    rounds.yardstick.push(await round(yardstick, options));
+    // Each goes first every other time.
+    for (const who of number % 2 === 1 ? (['shop', 'yardstick'] as const) : (['yardstick', 'shop'] as const)) {
+      rounds[who].push(await round(who === 'shop' ? shop : yardstick, options));
+    }
     progress(`${scenario.title}, round ${number}: ${rounds.shop.at(-1)!.perSecond.toFixed()}/s beside ${rounds.yardstick.at(-1)!.perSecond.toFixed()}/s`);
   }
-  return { shop: summary(rounds.shop), yardstick: summary(rounds.yardstick) };
+  const ratio = spreadOf(rounds.shop.map(({ perSecond }, index) => perSecond / rounds.yardstick[index]!.perSecond));
+  return { shop: summary(rounds.shop), yardstick: summary(rounds.yardstick), ratio };
 }
 
 /** A yardstick that answered something else would measure something else. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Request } from 'autocannon';
 import pg from 'pg';
 import { quantile } from './figures.ts';
+import type { Options } from './options.ts';
 import type { Happened } from './probed-shop.ts';
 import { scenarios } from './scenarios.ts';
 import type { Stage } from './shop.ts';
@@ -21,11 +22,11 @@ const WARM_UP = 50;
 /** A shop that is asked so rarely is idle; different each time, to meet every phase of what runs by the clock. */
 const PAUSE_MS = { least: 20, most: 80 };
 
-export async function idleLatency(stage: Stage): Promise<Latency> {
+export async function idleLatency(stage: Stage, { profile }: Pick<Options, 'profile'>): Promise<Latency> {
   const databaseUrl = await stage.database('latency');
   const handledAt: number[] = [];
   const happened = new Map<Happened['what'], () => void>();
-  const shop = await startSide({ name: 'probed shop', script: 'extract/bench/probed-shop.ts', env: stage.settings(databaseUrl), heard });
+  const shop = await startSide({ name: 'probed shop', script: 'extract/bench/probed-shop.ts', env: stage.settings(databaseUrl), profile, heard });
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage).flat();
   for (const request of requests.slice(0, WARM_UP + ORDERS)) {
     const all = (['handled', 'waiting'] as const).map(async (what) => new Promise<void>((resolve) => happened.set(what, resolve)));

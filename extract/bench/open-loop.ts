@@ -19,6 +19,8 @@ export interface Answer {
 export interface Times {
   readonly p50: number;
   readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
 }
 
 export interface OpenLoop {
@@ -50,14 +52,25 @@ export function openLoop(url: string): OpenLoop {
 
 /** @throws Error when one was answered with anything but 2xx */
 export function timesOf(answers: readonly Answer[]): Times {
-  const wrong = answers.find(({ status }) => status < 200 || status > 299);
+  const wrong = answers.find((answer) => !isDone(answer));
   if (wrong) throw new Error(`a request was answered ${wrong.status}`);
   return waits(answers);
 }
 
+/** Answered with 2xx. */
+export function isDone({ status }: Answer): boolean {
+  return status >= 200 && status <= 299;
+}
+
 export function waits(answers: readonly Answer[]): Times {
   const all = answers.map(({ ms }) => ms);
-  return { p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
+  return { p50: quantile(all, 0.5), p99: quantile(all, 0.99), p999: quantile(all, 0.999), max: quantile(all, 1) };
+}
+
+/** Medians over the rounds, and the longest wait of all. */
+export function timesOfRounds(rounds: readonly Times[]): Times {
+  const median = (of: 'p50' | 'p99' | 'p999'): number => quantile(rounds.map((round) => round[of]), 0.5);
+  return { p50: median('p50'), p99: median('p99'), p999: median('p999'), max: Math.max(...rounds.map(({ max }) => max)) };
 }
 
 /** Below undici's streams and promises, which would take more of the machine than what they measure can spare. */

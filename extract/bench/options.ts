@@ -1,7 +1,7 @@
 /** What `npm run bench:micro` takes on its command line. */
 import { parseArgs } from 'node:util';
 
-export const parts = ['product', 'list', 'orders', 'storm', 'overload', 'outbox', 'size', 'events', 'call', 'latency', 'memory'] as const;
+export const parts = ['product', 'list', 'orders', 'storm', 'overload', 'outbox', 'size', 'events', 'call', 'latency', 'tracing', 'memory'] as const;
 export type Part = (typeof parts)[number];
 
 export interface Options {
@@ -12,7 +12,9 @@ export interface Options {
   readonly warmUp: number;
   readonly only: readonly Part[];
   readonly json: boolean;
-  /** Folder for CPU profiles of both sides; none are taken without. */
+  /** Puts the figures of the parts that were measured into docs/benchmarks.md. */
+  readonly write: boolean;
+  /** Folder for CPU profiles of all measured processes; none are taken without. */
   readonly profile: string | undefined;
 }
 
@@ -22,7 +24,8 @@ export const usage = `npm run bench:micro -- [options]
   --warm-up 20    seconds before the first round, shared by both sides
   --only a,b      some of: ${parts.join(', ')}
   --json          prints the results as JSON
-  --profile dir   writes CPU profiles of both sides into this folder (costs speed)
+  --write         puts the figures of these parts into docs/benchmarks.md
+  --profile dir   writes CPU profiles of all measured processes into this folder (costs speed)
 DATABASE_URL names a PostgreSQL to use, with a login that may create databases and roles; an embedded one runs otherwise.`;
 
 /** @throws TypeError that says what is wrong, for the user to read */
@@ -35,6 +38,7 @@ export function readOptions(args: readonly string[]): Options {
       'warm-up': { type: 'string', default: '20' },
       only: { type: 'string', default: parts.join(',') },
       json: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
       profile: { type: 'string' },
     },
   });
@@ -44,8 +48,15 @@ export function readOptions(args: readonly string[]): Options {
     warmUp: wholeNumber('warm-up', values['warm-up']),
     only: values.only.split(',').map(partNamed),
     json: values.json,
+    write: values.write && withoutProfile(values.profile),
     profile: values.profile,
   };
+}
+
+/** A profile costs speed: such figures are not for the page. */
+function withoutProfile(profile: string | undefined): true {
+  if (profile === undefined) return true;
+  throw new TypeError('--write and --profile do not go together: taking profiles costs speed');
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -4,6 +4,7 @@ import { discoverModules } from '../../src/host/discover.ts';
 import { Ownership } from '../../src/host/ownership.ts';
 import { quantile } from './figures.ts';
 import { load } from './load.ts';
+import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
 import type { Stage } from './shop.ts';
 import { type Side, startSide } from './side.ts';
@@ -19,9 +20,9 @@ interface Shop {
   readonly ownership: Ownership;
 }
 
-export async function outboxCost(stage: Stage, { rounds, seconds, warmUp }: { rounds: number; seconds: number; warmUp: number }, progress: (line: string) => void): Promise<OutboxCost> {
+export async function outboxCost(stage: Stage, { rounds, seconds, warmUp, profile }: Pick<Options, 'rounds' | 'seconds' | 'warmUp' | 'profile'>, progress: (line: string) => void): Promise<OutboxCost> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
-  const [published, unpublished] = [await start(stage, 'published'), await start(stage, 'unpublished')];
+  const [published, unpublished] = [await start(stage, 'published', profile), await start(stage, 'unpublished', profile)];
   const perSecond = { published: [] as number[], unpublished: [] as number[] };
   for (const { side } of [published, unpublished]) await load(side.url, requests, warmUp / 2);
   for (let round = 1; round <= rounds; round += 1) {
@@ -37,11 +38,11 @@ export async function outboxCost(stage: Stage, { rounds, seconds, warmUp }: { ro
 }
 
 /** A shop in which nobody handles events: this process owns its modules and does nothing with them. */
-async function start(stage: Stage, events: 'published' | 'unpublished'): Promise<Shop> {
+async function start(stage: Stage, events: 'published' | 'unpublished', profile: string | undefined): Promise<Shop> {
   const databaseUrl = await stage.database(events);
   const ownables = (await discoverModules()).map(({ contract }) => ({ module: contract.name, start: async () => undefined, stop: async () => undefined }));
   const ownership = new Ownership({ url: databaseUrl, ownables, log: pino({ level: 'silent' }), retryMs: 1_000 });
   await ownership.start();
-  const side = await startSide({ name: events, script: 'extract/bench/unhandled-shop.ts', env: { ...stage.settings(databaseUrl), EVENTS: events } });
+  const side = await startSide({ name: events, script: 'extract/bench/unhandled-shop.ts', env: { ...stage.settings(databaseUrl), EVENTS: events }, profile });
   return { side, ownership };
 }

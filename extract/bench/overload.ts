@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Contender } from './compare.ts';
 import { quantile } from './figures.ts';
 import { load } from './load.ts';
-import { type Answer, openLoop, type Times, timesOf, waits } from './open-loop.ts';
+import { type Answer, isDone, openLoop, type Times, timesOf, timesOfRounds, waits } from './open-loop.ts';
 import { scenarios } from './scenarios.ts';
 import type { Stage } from './shop.ts';
 
@@ -22,6 +22,8 @@ export interface Overload {
   /** At half the peak, before it and `NORMAL_AFTER_MS` after its end. */
   readonly before: Times;
   readonly after: Times;
+  /** Orders that were not taken after it, in all rounds. */
+  readonly wrongAfter: number;
 }
 
 export const TIMES = 3;
@@ -45,14 +47,23 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     await offered(TIMES, SETTLE_SECONDS);
     const { taken, refused, goodput } = sorted(await offered(TIMES, seconds), seconds);
     await sleep(NORMAL_AFTER_MS);
-    const after = timesOf(await offered(HALF, seconds));
-    measured.push({ peak, goodput, before, taken, refused, after });
-    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
+    const afterwards = await offered(HALF, seconds);
+    const after = waits(afterwards);
+    measured.push({ peak, goodput, before, taken, refused, after, wrongAfter: afterwards.filter((answer) => !isDone(answer)).length });
+    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
   }
   await loop.close();
   const median = (figure: (of: Overload) => number) => quantile(measured.map(figure), HALF);
-  const medians = (of: (each: Overload) => Times): Times => ({ p50: median((each) => of(each).p50), p99: median((each) => of(each).p99) });
-  return { peak: median((of) => of.peak), goodput: median((of) => of.goodput), taken: medians((of) => of.taken), refused: medians((of) => of.refused), before: medians((of) => of.before), after: medians((of) => of.after) };
+  const times = (of: (each: Overload) => Times): Times => timesOfRounds(measured.map(of));
+  return {
+    peak: median((of) => of.peak),
+    goodput: median((of) => of.goodput),
+    taken: times((of) => of.taken),
+    refused: times((of) => of.refused),
+    before: times((of) => of.before),
+    after: times((of) => of.after),
+    wrongAfter: measured.reduce((sum, { wrongAfter }) => sum + wrongAfter, 0),
+  };
 }
 
 /** Goodput is what was answered while the load lasted. */

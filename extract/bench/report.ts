@@ -1,5 +1,5 @@
 /** Results, as a table for people. Every figure has been measured in this run. */
-import type { Rounds } from './compare.ts';
+import type { Comparison } from './compare.ts';
 import type { Spread } from './figures.ts';
 
 /** One line of the report. */
@@ -29,10 +29,9 @@ function verdict({ holds }: Finding): string {
 }
 
 /** Requests a second of both sides and what else there is to say of them. */
-export function ofComparison(title: string, floor: number, shop: Rounds, yardstick: Rounds): Finding[] {
-  const ratio = shop.perSecond.median / yardstick.perSecond.median;
+export function ofComparison(title: string, floor: number, { shop, yardstick, ratio }: Comparison): Finding[] {
   const findings: Finding[] = [
-    { what: `${title}, answers/s`, shop: spread(shop.perSecond), yardstick: spread(yardstick.perSecond), result: times(ratio), floor: `>= ${times(floor)}`, holds: ratio >= floor },
+    { what: `${title}, answers/s`, shop: spread(shop.perSecond), yardstick: spread(yardstick.perSecond), result: `${times(ratio.median)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`, floor: `>= ${times(floor)}`, holds: ratio.median >= floor },
     { ...informative(`${title}, ms p50 / p99`), shop: `${shop.p50} / ${shop.p99}`, yardstick: `${yardstick.p50} / ${yardstick.p99}` },
     { ...informative(`${title}, CPU µs each`), shop: spread(shop.cpuUs), yardstick: spread(yardstick.cpuUs), result: times(yardstick.cpuUs.median / shop.cpuUs.median) },
   ];

@@ -44,12 +44,16 @@ export async function setStage(server: Server): Promise<Stage> {
   return stage;
 }
 
-/** As `npm start` does, with the flags for Node that it gives. */
-export async function startShop(settings: Record<string, string>, profile?: string): Promise<Side> {
+/**
+ * As `npm start` does, with the flags for Node that it gives.
+ * @param profile folder for its CPU profile
+ * @param name tells shops that run side by side apart
+ */
+export async function startShop(settings: Record<string, string>, profile?: string, name = 'cleave'): Promise<Side> {
   const { scripts } = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as { scripts: { start: string } };
   const [, flags, script] = /^exec node (.*?) ?(src\/main\.ts)$/.exec(scripts.start) ?? [];
   if (script === undefined) throw new Error(`the script "start" of package.json is ${JSON.stringify(scripts.start)}; the benchmark expects "exec node <flags> src/main.ts"`);
-  return startSide({ name: 'cleave', script, env: settings, flags: flags!.split(' ').filter(Boolean), profile });
+  return startSide({ name, script, env: settings, flags: flags!.split(' ').filter(Boolean), profile });
 }
 
 async function productIdsOf(shop: Side): Promise<string[]> {

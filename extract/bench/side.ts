@@ -22,6 +22,8 @@ export interface Side {
   readonly name: string;
   readonly url: string;
   usage(): Promise<Usage>;
+  /** What comes back is for `heard`. */
+  tell(message: string): void;
   /** Resolves when the process has ended. */
   stop(): Promise<void>;
 }
@@ -52,6 +54,7 @@ export async function startSide({ name, script, env, flags = [], profile, heard 
       const [usage] = (await once(child, 'message')) as [Usage];
       return usage;
     },
+    tell: (message) => void child.send(message),
     async stop() {
       running.delete(side);
       child.kill('SIGTERM');

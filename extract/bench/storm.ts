@@ -1,8 +1,10 @@
 /**
  * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to orders at a steady rate, in a
- * shop that has room, and to as many orders as the shop takes.
+ * shop that has room, and to as many orders as the shop takes. A loop of the lowest priority in the place of the sign-ins tells how
+ * much of it is nothing but a processor that is busy.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startBusyLoop } from './busy-loop.ts';
 import type { Contender } from './compare.ts';
 import { quantile } from './figures.ts';
 import { load } from './load.ts';
@@ -17,9 +19,16 @@ export interface Checkout {
   readonly p99: number;
 }
 
+export interface Weathered {
+  readonly alone: Checkout;
+  readonly during: Checkout;
+  /** While a loop of the lowest priority runs, where the system has such: what a busy processor does without any sign-in. */
+  readonly besideLoop: Checkout | undefined;
+}
+
 export interface Storm {
-  readonly steady: { readonly alone: Checkout; readonly during: Checkout };
-  readonly full: { readonly alone: Checkout; readonly during: Checkout };
+  readonly steady: Weathered;
+  readonly full: Weathered;
   /** Password checks a second that were made meanwhile. */
   readonly checksPerSecond: number;
   /** Sign-ins a second that found no room and were told to come again. */
@@ -35,17 +44,19 @@ const REFUSED_WAITS_MS = 100;
 export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
-  const measured = async (what: string, checkout: () => Promise<Checkout>) => {
-    const [alone, during]: [Checkout[], Checkout[]] = [[], []];
+  const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
+    const [alone, during, besideLoop]: [Checkout[], Checkout[], Checkout[]] = [[], [], []];
     await checkout();
     for (let round = 1; round <= rounds; round += 1) {
       await backlog.drained();
       alone.push(await checkout());
       await backlog.drained();
       during.push(await amidSignIns(side, counts, checkout));
+      await backlog.drained();
+      besideLoop.push(...(await amidBusyLoop(checkout)));
       progress(`Checkout, ${what}, round ${round}: p99 ${alone.at(-1)!.p99.toFixed(1)} ms alone, ${during.at(-1)!.p99.toFixed(1)} ms while ${SIGNING_IN} sign in`);
     }
-    return { alone: median(alone), during: median(during) };
+    return { alone: median(alone), during: median(during), besideLoop: besideLoop.length > 0 ? median(besideLoop) : undefined };
   };
   const loop = openLoop(side.url);
   const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, seconds)));
@@ -68,6 +79,14 @@ async function amidSignIns(side: Side, counts: Counts, checkout: () => Promise<C
   counts.refused += refused;
   counts.seconds += seconds;
   return result;
+}
+
+async function amidBusyLoop(checkout: () => Promise<Checkout>): Promise<Checkout[]> {
+  const loop = await startBusyLoop();
+  if (!loop) return [];
+  const result = await checkout();
+  await loop.stop();
+  return [result];
 }
 
 interface SignIns {

@@ -39,6 +39,9 @@ void t.test('in a sound shop every step happens, and each order has its timeline
   t.match(out, /✓ The parcel is delivered/);
   t.match(out, /Order [0-9a-f-]{36}: bought and delivered, \$39\.98\n( {2}\d\d:\d\d:\d\d\.\d{3} .*\n)+/);
   for (const ending of ['declined, $19.99', 'sold out, $498.00', 'cancelled and refunded, $59.97', 'bought together, $24.49']) t.match(out, `: ${ending}\n`);
+  t.equal(out.match(/ message_sent +e-mail: /g)?.length, 14, 'what she was told is in the timelines');
+  t.equal(out.match(/ message_sent +text message: /g)?.length, 14);
+  for (const what of ['opened', 'answered', 'closed']) t.equal(out.match(new RegExp(` ticket_${what} +Ticket [0-9A-F]{8}: `, 'g'))?.length, 1, what);
   t.equal(out.match(/ email {2}sent /g)?.length, 14);
   t.equal(out.match(/ sms {4}sent /g)?.length, 14);
   t.match(out, /\? The handle came off\. {2}.*\n/, 'the question');
@@ -65,6 +68,16 @@ void t.test('it says how to name the administrator, and looks into the data dire
   const wrong = await runDemo({ BASE_URL: shop.url, DATA_DIR: t.testdir({ 'admin.json': JSON.stringify({ username, password: 'not the one' }) }) });
   t.equal(wrong.code, 1);
   t.match(wrong.errors, 'POST /users/authenticate answered 401 where 200 was expected: INVALID_CREDENTIALS');
+  t.match(wrong.errors, /does not know admin by the password from \S+admin\.json: .* Pass ADMIN_USERNAME and ADMIN_PASSWORD, or set a new password/, 'the file and the remedy');
+});
+
+void t.test('a shop that runs here is found by what it says in the data folder', async (t) => {
+  const kept = { 'running.json': JSON.stringify({ url: shop.url, pid: 1, admin: 'admin-0123abcd.json' }), 'admin-0123abcd.json': JSON.stringify({ username, password }), 'admin.json': '{"username":"admin","password":"of another database"}' };
+  const found = await runDemo({ DATA_DIR: t.testdir(kept) });
+  t.equal(found.errors, '');
+  t.match(found.out, `A day at ${shop.url}`);
+  const elsewhere = await runDemo({ DATA_DIR: t.testdir(kept), BASE_URL: `http://127.0.0.1:${await closedPort()}` });
+  t.match(elsewhere.errors, 'ECONNREFUSED', 'BASE_URL counts before it');
 });
 
 void t.test('a step that does not happen ends it with what did happen', async (t) => {

@@ -2,16 +2,16 @@
  * `npm run demo`: a customer's day in a running shop, through its public API alone. Ends with 1 when a step does
  * not do what it says.
  *
- * BASE_URL (http://127.0.0.1:8080), ADMIN_USERNAME and ADMIN_PASSWORD, DEMO_PATIENCE_MS (30000): how long
- * to wait for what the shop does on its own.
+ * BASE_URL, ADMIN_USERNAME and ADMIN_PASSWORD, where they are not to be found in the data folder (DATA_DIR) of a shop
+ * that runs here; DEMO_PATIENCE_MS (30000): how long to wait for what the shop does on its own.
  */
-import { adminCredentials } from './admin.ts';
+import { adminCredentials, shopUrl } from './admin.ts';
 import { say, step, styled } from './screen.ts';
 import { mustHold, ShopApi, ShopNotThere, StepFailed } from './shop-api.ts';
 import { tellStory } from './story.ts';
 
 const { env } = process;
-const baseUrl = env.BASE_URL || 'http://127.0.0.1:8080';
+const baseUrl = await shopUrl(env);
 
 async function demo(): Promise<void> {
   mustHold(URL.canParse(baseUrl) && /^https?:/.test(baseUrl), `BASE_URL is ${JSON.stringify(baseUrl)}, but must be an http or https URL`);

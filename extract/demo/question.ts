@@ -7,6 +7,8 @@ import type { Stage } from './story.ts';
 /** A ticket of the story. */
 export interface Asked {
   readonly ticketId: string;
+  /** The order that it is about. */
+  readonly orderId: string;
   /** Answers by staff: as many e-mails, and as many texts. */
   readonly answers: number;
 }
@@ -37,5 +39,5 @@ export async function asksAndIsAnswered({ api, admin, customer }: Stage, order: 
     mustHold(ticket.status === 'closed' && ticket.orderId === order.id, `the ticket must be closed and about ${order.id}, but is ${ticket.status} and about ${ticket.orderId}`);
     mustHold(said === `customer: ${QUESTION} | support: ${ANSWER}`, `the ticket must hold question and answer, but holds ${said}`);
   });
-  return { ticketId: opened.id, answers: 1 };
+  return { ticketId: opened.id, orderId: order.id, answers: 1 };
 }

@@ -1,6 +1,6 @@
 /** One customer's day in the shop: buys, is declined, comes too late, changes their mind, buys again, asks. Every step is checked. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Credentials } from './admin.ts';
+import { type Found, signInAsAdmin } from './admin.ts';
 import { chapter, inbox, moneyText, step, timeline } from './screen.ts';
 import { asksAndIsAnswered, type Asked } from './question.ts';
 import { buysTogether } from './together.ts';
@@ -32,11 +32,11 @@ interface Told {
 }
 
 /** @throws StepFailed, ShopNotThere */
-export async function tellStory(api: ShopApi, credentials: Credentials): Promise<void> {
+export async function tellStory(api: ShopApi, credentials: Found): Promise<void> {
   // Names that no other run has used: the demo can be repeated, and run beside itself.
   const mark = randomBytes(4).toString('hex');
   chapter('The shop opens');
-  const admin = await step('The administrator signs in', () => api.signIn(credentials));
+  const admin = await step('The administrator signs in', () => signInAsAdmin(api, credentials));
   const lantern = await stocked(api, admin, `Storm lantern ${mark}`, 1_999, STOCK);
   const oil = await stocked(api, admin, `Lamp oil ${mark}`, 450, STOCK);
   const antique = await stocked(api, admin, `Antique sextant ${mark}`, 24_900, 1);
@@ -46,8 +46,8 @@ export async function tellStory(api: ShopApi, credentials: Credentials): Promise
   await search(stage);
 
   const orders = [await buysAndReceives(stage), await isDeclined(stage), await comesTooLate(stage), await changesTheirMind(stage), await buysWhatGoesWithIt(stage)];
-  for (const told of orders) timeline(`Order ${told.order.id}: ${told.title}, ${moneyText(told.order.total)}`, await history(stage, told));
   const asked = await asksAndIsAnswered(stage, orders[0]!.order, mark);
+  for (const told of orders) timeline(`Order ${told.order.id}: ${told.title}, ${moneyText(told.order.total)}`, await history(stage, told, asked));
   await readsTheirMail(stage, orders, asked);
   chapter('The shop closes');
   await step('The administrator takes the demo products out of the catalog', async () => {
@@ -181,14 +181,18 @@ async function stockIs(api: ShopApi, product: Product, expected: number): Promis
   );
 }
 
-/** The whole history: what follows an order's end, such as a refund, is on record a moment later. */
-async function history({ api, customer }: Stage, { order, lastWord }: Told): Promise<readonly HistoryEntry[]> {
+/** The whole history: what follows an order's end, such as a refund, and what other modules report is on record a moment later. */
+async function history({ api, customer }: Stage, { order, lastWord, messages }: Told, { orderId, answers }: Asked): Promise<readonly HistoryEntry[]> {
+  const asked = orderId === order.id;
+  const expected = { message: 2 * (messages + (asked ? answers : 0)), ticket: asked ? 2 + answers : 0 };
+  const count = (entries: readonly HistoryEntry[], kind: string) => entries.filter(({ event }) => event.startsWith(`${kind}_`)).length;
   const entries = await api.until(
     () => api.get<readonly HistoryEntry[]>(`/orders/${order.id}/history`, customer),
-    (seen) => seen.some(({ event }) => lastWord.test(event)),
-    (seen) => `the history of order ${order.id} to tell of ${lastWord.source}; it tells of ${seen.map(({ event }) => event).join(', ')}`,
+    (seen) => seen.some(({ event }) => lastWord.test(event)) && count(seen, 'message') >= expected.message && count(seen, 'ticket') >= expected.ticket,
+    (seen) => `the history of order ${order.id} to tell of ${lastWord.source}, ${expected.message} messages and ${expected.ticket} entries of tickets; it tells of ${seen.map(({ event }) => event).join(', ')}`,
   );
   mustHold(entries.every(({ at }, i) => i === 0 || at >= entries[i - 1]!.at), `the history of order ${order.id} must be in the order of time`);
+  for (const [kind, wanted] of Object.entries(expected)) mustHold(count(entries, kind) === wanted, `the history of order ${order.id} must tell of each ${kind} once: ${wanted} entries, but there are ${count(entries, kind)}`);
   return entries;
 }
 

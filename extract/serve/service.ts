@@ -52,7 +52,7 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   const tokens = new ServiceTokens(secret);
   const seeker = { caller: options.modules[0]!, tokens, log };
   const peers = wirePeers({ discovery: discoveryOf(options.topology, seeker).internal, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
-  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR) };
+  const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR, adminUrl) };
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
   const internalUrl = await listenInternally(life, host, { modules, tokens, service });

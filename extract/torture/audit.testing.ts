@@ -1,6 +1,6 @@
 /** What a run has to hold in the end: the database by itself, and beside the client's own log of what was acknowledged. */
 import type { Books } from './books.testing.ts';
-import type { Journal, Move, Payment, Placement, Refund, Wish } from './journal.testing.ts';
+import type { Journal, Line, Move, Payment, Placement, Refund, Wish } from './journal.testing.ts';
 import type { Finding, Violations } from './result.testing.ts';
 import type { Stage } from './stage.testing.ts';
 
@@ -42,8 +42,9 @@ export async function audit(books: Books, journal: Journal, stage: Stage): Promi
     { claim: 'no acknowledged order is lost', violations: lostOrders(journal, facts) },
     { claim: 'nothing was done twice, and nothing that was refused', violations: [...doubledOrders(journal, facts), ...doubledPayments(journal, facts), ...doubledRefunds(journal, facts)] },
     { claim: 'each state change has its event, once', violations: await books.events() },
-    { claim: 'each event was handled, once', violations: [...(await books.handled()), ...(await books.deadLetters())] },
+    { claim: 'each event was handled, once', violations: [...(await books.handled(stage.subscriptions)), ...(await books.deadLetters())] },
     { claim: 'stock, money and parcels add up', violations: [...(await books.stock()), ...(await books.money()), ...(await books.orders())] },
+    { claim: 'what was bought together is counted as the orders say', violations: await books.boughtTogether() },
     { claim: 'the books agree with what was acknowledged', violations: [...statuses(journal, facts), ...unpaid(journal, facts), ...unrefunded(journal, facts), ...money(journal, facts), ...(await shelves(books, journal, facts, stage))] },
     { claim: 'no client had an answer that the shop may not give', violations: journal.complaints },
   ];
@@ -156,8 +157,9 @@ function money({ placements, refunds }: Journal, { orders, payments }: Facts): V
 async function shelves(books: Books, { placements }: Journal, { orders }: Facts, stage: Stage): Promise<Violations> {
   const byMark = new Map(placements.map((placement) => [placement.mark, placement]));
   const stock = await books.rows<{ productId: string; onHand: number; reserved: number }>(`select product_id as "productId", on_hand::float8 as "onHand", reserved::float8 as reserved from inventory.stock where product_id = any($1)`, [stage.products]);
+  const linesOf = ({ mark }: OrderRow): readonly Line[] => byMark.get(mark)?.items ?? [];
   const pieces = (productId: string, ...statusesOf: readonly string[]) =>
-    orders.filter(({ status }) => statusesOf.includes(status)).map(({ mark }) => byMark.get(mark)!).filter((placement) => placement?.productId === productId).reduce((total, { quantity }) => total + quantity, 0);
+    orders.filter(({ status }) => statusesOf.includes(status)).flatMap(linesOf).filter((line) => line.productId === productId).reduce((total, { quantity }) => total + quantity, 0);
   return stock.flatMap(({ productId, onHand, reserved }) => {
     const wanted = { onHand: stage.stock - pieces(productId, 'confirmed', 'shipped', 'delivered'), reserved: pieces(productId, 'awaiting_payment') };
     return onHand === wanted.onHand && reserved === wanted.reserved ? [] : [`of ${productId} there are ${onHand}, ${reserved} of them reserved, not ${wanted.onHand} and ${wanted.reserved}`];

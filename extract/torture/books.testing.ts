@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Violations } from './result.testing.ts';
+import type { Subscription } from './stage.testing.ts';
 
 const LOOK_EVERY_MS = 50;
 const PATIENCE_MS = 60_000;
@@ -31,11 +32,11 @@ export class Books {
   }
 
   /**
-   * Waits until nothing is under way: no saga moves, no event waits, no money is in between.
+   * Waits until nothing is under way: no saga moves, no event waits, no money is in between, nothing is counted anew.
    * @returns what still is, when that takes too long
    */
   async untilAtRest(patienceMs = PATIENCE_MS): Promise<Violations> {
-    return this.#untilIdle([...(await this.modules()).map(busyIn), BUSY_MONEY].join(' union all '), patienceMs);
+    return this.#untilIdle([...(await this.modules()).map(busyIn), BUSY_ELSE].join(' union all '), patienceMs);
   }
 
   /** As `untilAtRest`, of one module. */
@@ -81,20 +82,27 @@ export class Books {
     return found.flat();
   }
 
+  /** The counts of recommendations are those that the orders' own tables come to, pair by pair. */
+  async boughtTogether(): Promise<Violations> {
+    return this.#violations('a pair is counted wrongly', PAIRS);
+  }
+
   /** Each event was handled by each subscriber that handles its type, and told of once. */
-  async handled(): Promise<Violations> {
+  async handled(subscriptions: readonly Subscription[]): Promise<Violations> {
+    const pairs = subscriptions.flatMap(({ subscriber, types }) => types.map((type) => ({ subscriber, type })));
+    if (pairs.length === 0) return ['nobody handles any event'];
     const modules = await this.modules();
     const events = modules.map((module) => `select data->>'id' as id, data->>'type' as type from ${module}_outbox.job where name = 'events'`).join(' union all ');
     const inboxes = modules.map((module) => `select subscriber, event_id::text as id from ${module}_outbox.inbox`).join(' union all ');
     const missed = `with event as materialized (${events}), handled as materialized (${inboxes}),
-        wanted as (select distinct subscriber, type from handled join event using (id))
+        wanted as (select * from unnest($1::text[], $2::text[]) as w (subscriber, type))
       select subscriber, type, id from event join wanted using (type) except select subscriber, type, id from handled join event using (id)`;
     const twice = `select event_id, channel, count(*) from notifications.notification group by 1, 2 having count(*) > 1`;
-    return [...(await this.#violations('an event was not handled', missed)), ...(await this.#violations('a message was sent twice', twice)), ...(await this.#violations('an order has no confirmation', UNTOLD))];
+    return [...(await this.#violations('an event was not handled', missed, [pairs.map(({ subscriber }) => subscriber), pairs.map(({ type }) => type)])), ...(await this.#violations('a message was sent twice', twice)), ...(await this.#violations('an order has no confirmation', UNTOLD))];
   }
 
-  async #violations(what: string, sql: string): Promise<Violations> {
-    return (await this.rows(sql)).map((row) => `${what}: ${JSON.stringify(row)}`);
+  async #violations(what: string, sql: string, params: readonly unknown[] = []): Promise<Violations> {
+    return (await this.rows(sql, params)).map((row) => `${what}: ${JSON.stringify(row)}`);
   }
 }
 
@@ -104,8 +112,9 @@ function busyIn(module: string): string {
     union all (select '${module}: event ' || event_id || ' waits for ' || subscriber || coalesce(', ' || last_error, '') from ${module}_outbox.event_delivery where state = 'waiting' limit 5)`;
 }
 
-const BUSY_MONEY = `(select 'payment ' || id || ' is pending' from payments.payment where status = 'pending' limit 5)
+const BUSY_ELSE = `(select 'payment ' || id || ' is pending' from payments.payment where status = 'pending' limit 5)
   union all (select 'refund ' || id || ' is pending' from payments.refund where status = 'pending' limit 5)
+  union all (select 'counting ' || id || ' is running' from recommendations.counting where status = 'running' limit 5)
   union all (select 'message ' || id || ' is queued' from notifications.notification where status = 'queued' limit 5)`;
 
 const STOCK = `
@@ -148,6 +157,17 @@ const ORDERS = `
     when status = 'awaiting_payment' then not paid and stock = 'reserved' and parcel is null
     when status in ('cancelled', 'rejected') then kept = 0 and coalesce(stock, 'released') in ('released', 'out_of_stock', 'expired') and coalesce(parcel, 'cancelled') in ('cancelled', 'refused')
     else false end`;
+
+const PAIRS = `
+  with bought as (
+    select a.product_id, b.product_id as companion_id, count(*)::int as orders
+    from orders.customer_order o join orders.order_item a on a.order_id = o.id join orders.order_item b on b.order_id = o.id and a.product_id <> b.product_id
+    where o.status in ('confirmed', 'shipped', 'delivered') group by 1, 2),
+  counted as (
+    select product_id, companion_id, orders from recommendations.pair
+    where orders > 0 and counting_id = (select id from recommendations.counting where status = 'current'))
+  select product_id, companion_id, counted.orders as counted, bought.orders as bought
+  from bought full join counted using (product_id, companion_id) where counted.orders is distinct from bought.orders`;
 
 /**
  * Entities for which the number of their events is not what it should be, events of nothing included.

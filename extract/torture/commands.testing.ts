@@ -1,5 +1,6 @@
 /** The sub-commands of `npm run torture`: what each takes, and what it is to prove. */
 import { backends } from './backends.testing.ts';
+import { fuzzShop } from './fuzz.testing.ts';
 import { keys } from './keys.testing.ts';
 import { kill } from './kill.testing.ts';
 import { late } from './late.testing.ts';
@@ -7,6 +8,7 @@ import { onDatabaseOfItsOwn } from './places.testing.ts';
 import { poison } from './poison.testing.ts';
 import type { Result } from './result.testing.ts';
 import { server } from './server.testing.ts';
+import { soak } from './soak.testing.ts';
 
 export interface Option {
   readonly initial: number;
@@ -68,5 +70,16 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { keys: { initial: 100, what: 'how many' }, copies: { initial: 100, what: 'of each request' }, kills: { initial: 30, what: 'how often' } },
     run: async ({ seed, value, progress }) =>
       onDatabaseOfItsOwn('keys', async (place) => keys({ ...place, seed, keys: value('keys'), copies: value('copies'), kills: value('kills'), progress })),
+  },
+  soak: {
+    what: 'half of what the shop can take, for a long time: what it holds levels off',
+    options: { minutes: { initial: 20, what: 'how long; from 5 on memory and busy connections are judged, too' }, rate: { initial: 0, what: 'requests a second; 0 stands for half the knee' } },
+    run: async ({ seed, value, progress }) =>
+      onDatabaseOfItsOwn('soak', async (place) => soak({ ...place, seed, minutes: value('minutes'), rate: value('rate'), share: 0.5, burstSeconds: 10, progress })),
+  },
+  fuzz: {
+    what: 'made-up requests to every route, from what the OpenAPI document declares and from what it does not',
+    options: { cases: { initial: 2_000, what: 'requests to each route' } },
+    run: async ({ seed, value, progress }) => onDatabaseOfItsOwn('fuzz', async (place) => fuzzShop({ ...place, seed, cases: value('cases'), progress })),
   },
 };

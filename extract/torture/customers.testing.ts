@@ -1,7 +1,7 @@
 /** The load: customers who buy, pay, cancel and look, and an administrator who sends parcels and gives money back. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Api, told } from './api.testing.ts';
-import { type Journal, type Move, type Payment, type Placement, type Refund, settle } from './journal.testing.ts';
+import { type Journal, type Line, type Move, type Payment, type Placement, type Refund, settle } from './journal.testing.ts';
 import type { Random } from './random.testing.ts';
 import type { Stage } from './stage.testing.ts';
 
@@ -94,14 +94,19 @@ class Client {
   async place(card?: string, surely = false): Promise<Placement | undefined> {
     const { stage, journal } = this.#init;
     const customer = this.random.oneOf(stage.customers);
-    const placement: Placement = { ...this.#wish(surely), customerId: customer.id, productId: this.random.oneOf(stage.products), quantity: this.random.between(1, 3), card };
+    const placement: Placement = { ...this.#wish(surely), customerId: customer.id, items: this.#basket(), card };
     journal.placements.push(placement);
-    const items = [{ productId: placement.productId, quantity: placement.quantity }];
-    const body = { items, shippingAddress: { ...shippingAddress, line2: placement.mark }, ...(card && { payment: { method: 'card', cardToken: card } }) };
+    const body = { items: placement.items, shippingAddress: { ...shippingAddress, line2: placement.mark }, ...(card && { payment: { method: 'card', cardToken: card } }) };
     const answer = await this.#init.api.ask({ method: 'POST', path: '/orders', token: customer.token, key: placement.key, body });
     if (!settle(placement, answer) || answer === 'lost') return undefined;
     placement.total = answer.body.total.amount;
     return placement;
+  }
+
+  /** Of two products as often as of one, so that there is something to be bought together. */
+  #basket(): Line[] {
+    const chosen = Array.from({ length: this.random.between(1, 2) }, () => this.random.oneOf(this.#init.stage.products));
+    return [...new Set(chosen)].map((productId) => ({ productId, quantity: this.random.between(1, 3) }));
   }
 
   async pay({ id, customerId }: Placement, card: string): Promise<boolean> {
@@ -128,6 +133,10 @@ class Client {
     settle(refund, await this.#init.api.ask({ method: 'POST', path: `/payments/${payment.id}/refund`, token: this.#init.stage.admin.token, key: refund.key, body }));
   }
 
+  async recount(): Promise<void> {
+    await this.#init.api.ask({ method: 'POST', path: '/admin/recommendations/rebuild', token: this.#init.stage.admin.token });
+  }
+
   /** @returns whether the order got there; an order that was acknowledged and is not there is a loss */
   async until({ id, customerId }: Placement, ...statuses: readonly string[]): Promise<boolean> {
     const givenUpAt = performance.now() + PATIENCE_MS;
@@ -148,7 +157,7 @@ class Client {
     const product = this.random.oneOf(stage.products);
     const own = journal.placements.filter((placement) => placement.customerId === id && placement.outcome === 'acknowledged').slice(-20);
     const order = own.length > 0 ? this.random.oneOf(own).id! : product;
-    const paths = ['/products?limit=5', `/products/${product}`, `/inventory/${product}`, '/users/me', '/orders?limit=5', `/payments?orderId=${order}`, '/shipments?limit=5', '/notifications?limit=5'];
+    const paths = ['/products?limit=5', `/products/${product}`, `/inventory/${product}`, '/users/me', '/orders?limit=5', `/payments?orderId=${order}`, '/shipments?limit=5', '/notifications?limit=5', `/recommendations/${product}`, `/product-pages/${product}`];
     for (const path of paths) {
       const answer = await api.ask({ method: 'GET', path, token });
       if (answer === 'lost' || answer.status !== 200) journal.complain(`GET ${path} was answered ${told(answer)}`);
@@ -228,8 +237,13 @@ async function declined(client: Client): Promise<void> {
   await client.place('tok_declined');
 }
 
+/** Counted anew from the orders' history, while orders come and go and their events are counted, too. */
+async function recounted(client: Client): Promise<void> {
+  await client.recount();
+}
+
 async function looked(client: Client): Promise<void> {
   await client.look();
 }
 
-const stories: readonly Story[] = [bought, bought, delivered, paidLater, paidLater, neverPaid, cancelledAtOnce, cancelledLate, refunded, declined, looked];
+const stories: readonly Story[] = [bought, bought, delivered, paidLater, paidLater, neverPaid, cancelledAtOnce, cancelledLate, refunded, declined, recounted, looked];

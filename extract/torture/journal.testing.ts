@@ -19,10 +19,15 @@ export interface Wish {
   id?: string;
 }
 
-export interface Placement extends Wish {
-  readonly customerId: string;
+export interface Line {
   readonly productId: string;
   readonly quantity: number;
+}
+
+export interface Placement extends Wish {
+  readonly customerId: string;
+  /** Each product once. */
+  readonly items: readonly Line[];
   readonly card: string | undefined;
   /** In minor units, as acknowledged. */
   total?: number;

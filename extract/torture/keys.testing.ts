@@ -8,7 +8,7 @@ import { type Answer, Api, type Outcome, type Question, told } from './api.testi
 import { Books } from './books.testing.ts';
 import type { Place } from './places.testing.ts';
 import { Random } from './random.testing.ts';
-import { administrator, RealShop } from './real-shop.testing.ts';
+import { administrator, impatient, RealShop } from './real-shop.testing.ts';
 import { type Finding, holds, type Result } from './result.testing.ts';
 import { type Person, setStage, type Stage } from './stage.testing.ts';
 
@@ -47,7 +47,7 @@ const RETELL_EVERY = 10;
 export async function keys(options: KeysOptions): Promise<Result> {
   const { adminUrl, rolePrefix } = options;
   const complaints: string[] = [];
-  const shop = await RealShop.prepare({ settings: { DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix, PAYMENT_LEASE_MS: LEASE_MS } });
+  const shop = await RealShop.prepare({ settings: { ...impatient, DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix, PAYMENT_LEASE_MS: LEASE_MS } });
   const api = new Api({ url: shop.url, complain: (complaint) => complaints.push(complaint) });
   const books = new Books(adminUrl);
   try {

@@ -7,12 +7,20 @@ export interface Person {
   readonly token: string;
 }
 
+/** A subscriber and the types of events that it handles. */
+export interface Subscription {
+  readonly subscriber: string;
+  readonly types: readonly string[];
+}
+
 export interface Stage {
   readonly customers: readonly Person[];
   readonly admin: Person;
   readonly products: readonly string[];
   /** Pieces of each product that were put on the shelf. */
   readonly stock: number;
+  /** Of all modules, as they themselves say: what is in an inbox proves nothing of one that never got an event. */
+  readonly subscriptions: readonly Subscription[];
 }
 
 export interface Credentials {
@@ -32,6 +40,7 @@ export async function setStage(api: Api, admin: Credentials, { customers = 4, pr
     customers: await inTurn(customers, async () => register(api)),
     products: await inTurn(products, async () => stockedProduct(api, administrator.token)),
     stock: STOCK,
+    subscriptions: (await api.mustDo({ method: 'GET', path: '/admin/events/subscribers', token: administrator.token })).subscribers,
   };
 }
 

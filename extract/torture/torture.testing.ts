@@ -33,20 +33,27 @@ function understood(): Asked | number {
   }
 }
 
-function verdict({ name, seed }: Asked, { findings, journal }: Result): number {
+function verdict(asked: Asked, { findings, journal }: Result): number {
   const broken = findings.filter(({ violations }) => violations.length > 0);
+  const { name, seed } = asked;
   const took = `${((performance.now() - startedAt) / 1_000).toFixed()} s`;
   if (broken.length === 0) {
-    say(`\nAll of it held, in ${took}. Again: npm run torture -- ${name} --seed ${seed}`);
+    say(`\nAll of it held, in ${took}. Again: ${again(asked)}`);
     return 0;
   }
-  say(`\n${broken.length} of ${findings.length} claims did not hold, in ${took}. Again: npm run torture -- ${name} --seed ${seed}`);
+  say(`\n${broken.length} of ${findings.length} claims did not hold, in ${took}. Again: ${again(asked)}`);
   if (journal) {
     const file = join(tmpdir(), `torture-${name}-${seed}.json`);
     journal.write(file);
     say(`What was asked for and answered: ${file}`);
   }
   return 1;
+}
+
+/** The command line of this run, with what differs from the defaults. */
+function again({ name, command, seed, values }: Asked): string {
+  const own = Object.entries(values).filter(([option, value]) => value !== command.options[option]!.initial);
+  return ['npm run torture --', name, ...own.map(([option, value]) => `--${option} ${value}`), `--seed ${seed}`].join(' ');
 }
 
 function shown({ claim, violations }: Finding): string {

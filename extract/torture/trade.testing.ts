@@ -5,7 +5,7 @@ import { Books } from './books.testing.ts';
 import { Customers } from './customers.testing.ts';
 import { Journal } from './journal.testing.ts';
 import { Random } from './random.testing.ts';
-import { administrator, RealShop } from './real-shop.testing.ts';
+import { administrator, impatient, RealShop } from './real-shop.testing.ts';
 import { type Finding, holds, type Result } from './result.testing.ts';
 import { setStage } from './stage.testing.ts';
 
@@ -48,7 +48,7 @@ export async function duringTrade(options: TradeOptions, harm: (ordeal: Ordeal) 
   const random = new Random(seed);
   const journal = new Journal();
   const answers: Answers = { unavailable: 0, none: 0 };
-  const shop = await RealShop.prepare({ settings });
+  const shop = await RealShop.prepare({ settings: { ...impatient, ...settings } });
   const api = new Api({ url: shop.url, complain: (complaint) => journal.complain(complaint), heard: (_, outcome) => count(answers, outcome) });
   const books = new Books(adminUrl);
   try {

@@ -1,6 +1,7 @@
 /** `up`: a whole topology on this machine, under supervision. */
 import { availableParallelism } from 'node:os';
 import { discoverModules } from '../../src/host/discover.ts';
+import { announce } from '../../src/keep.ts';
 import { Life } from '../../src/life.ts';
 import type { AnyModule } from '../../src/module.ts';
 import { type Command, EXIT_USAGE, readArguments, UsageError } from '../command.ts';
@@ -77,8 +78,12 @@ async function up(life: Life, read: UpSettings, { topology, label, modules, logs
   process.on('exit', () => supervisor.kill());
   await Promise.race([supervisor.start(() => life.isEnding), aborted(life.ending)]);
   if (life.isEnding) return;
-  if (json) process.stdout.write(`${JSON.stringify(report(topology, supervisor))}\n`);
-  else say(summary(topology, supervisor, administrator));
+  const found = report(topology, supervisor);
+  const { NODE_ENV, DATABASE_URL } = read.kernel;
+  const withdraw = NODE_ENV === 'production' ? undefined : await announce(read.dataDir, found.url, DATABASE_URL);
+  if (withdraw) life.onEnd(withdraw);
+  if (json) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else say(summary(found, administrator));
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import t from 'tap';
 import { isRefusal, uuidv7 } from '#kernel';
 import { testShop } from '#testing';
@@ -192,6 +193,29 @@ void t.test('a deleted product is gone, but orders of it that are under way are 
   await stock.commit({ orderId }, shop.call());
   t.same(await shop.sql('inventory', 'select on_hand, reserved from stock where product_id = $1', [productId]), [{ on_hand: 3, reserved: 0 }]);
 });
+
+void t.test('a deleted product is gone at once, also while its event is on its way; a catalog that is down hides no stock', async (t) => {
+  const { id: productId } = await shop.product({ stock: 5 });
+  const { gate } = shop.host.module('catalog');
+  await gate.close();
+  t.match(await get(productId), { status: 200, body: { available: 5 } });
+  gate.open();
+
+  const release = await holdStock(productId);
+  t.equal((await shop.request('DELETE', `/api/v1/products/${productId}`, { token: admin.token })).status, 204);
+  t.equal((await get(productId)).status, 404);
+  t.equal((await put(productId, { onHand: 9 })).status, 404);
+  await release();
+});
+
+/** Keeps inventory from hearing of anything about the product, by a lock on its row. */
+async function holdStock(productId: string): Promise<() => Promise<void>> {
+  const client = new pg.Client(shop.adminUrl);
+  await client.connect();
+  await client.query('begin');
+  await client.query('select from inventory.stock where product_id = $1 for update', [productId]);
+  return async () => client.end();
+}
 
 void t.test('stock that nobody pays for in time is free again, and the order hears of it', async (t) => {
   const { id: productId } = await shop.product({ stock: 2 });

@@ -48,6 +48,8 @@ interface StockRow {
 }
 
 const SEED_PAGE = 500;
+/** The catalog answers from its cache as a rule; nobody waits longer for a second opinion. */
+const CATALOG_MS = 250;
 
 /** Products that were adjusted before keep their stock: an interrupted seed can be run again. */
 const SEED = `
@@ -155,23 +157,28 @@ export class Inventory {
     });
   }
 
-  /** The product's stock, or nothing where only the catalog knows the product yet: its event is still on its way. */
+  /**
+   * The product's stock, or nothing where only the catalog knows the product yet. The catalog is asked in any case, for the
+   * event that a product is new, or gone, may still be on its way; while it does not answer, what is known here counts.
+   */
   async #require(productId: string, call: Call): Promise<StockRow | undefined> {
+    const [row, asked] = await Promise.all([this.#find(productId, call), this.#askCatalog(productId, call)]);
+    if (row?.discontinued || isRefusal(asked, catalog, 'PRODUCT_NOT_FOUND')) throw unknownProduct(productId);
+    if (!row && asked) throw asked;
+    return row;
+  }
+
+  async #find(productId: string, call: Call): Promise<StockRow | undefined> {
     const [row] = await this.#db.for(call).sql<StockRow>(
       'select on_hand - reserved as available, discontinued_at is not null as discontinued from stock where product_id = $1',
       [productId],
     );
-    if (row?.discontinued) throw unknownProduct(productId);
-    if (!row) await this.#requireInCatalog(productId, call);
     return row;
   }
 
-  async #requireInCatalog(productId: string, call: Call): Promise<void> {
-    try {
-      await this.#catalog.getProduct({ id: productId }, call);
-    } catch (error) {
-      throw isRefusal(error, catalog, 'PRODUCT_NOT_FOUND') ? unknownProduct(productId) : error;
-    }
+  /** @returns what the catalog failed with, if it did */
+  async #askCatalog(productId: string, call: Call): Promise<Error | undefined> {
+    return this.#catalog.getProduct({ id: productId }, call.with({ timeoutMs: CATALOG_MS })).then(() => undefined, (error: Error) => error);
   }
 
   #view(stock: Stock): StockView {

@@ -58,7 +58,7 @@ void t.test('a cancelled order says why, also for a reason that is not known her
 });
 
 void t.test('an answer is told of, but not what it says', async (t) => {
-  const { subject, body, text } = messages.yourTicketWasAnswered({ ticketId: orderId, customerId, messageId: customerId });
+  const { subject, body, text } = messages.yourTicketWasAnswered({ ticketId: orderId, customerId, orderId: null, messageId: customerId });
   t.equal(subject, 'We answered your ticket 1F6B8A10');
   t.match(body, `Ticket: ${orderId}\n`);
   t.equal(text, 'We answered your ticket 1F6B8A10.');

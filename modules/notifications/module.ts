@@ -7,6 +7,7 @@ import { users } from '../users/contract.ts';
 import { notifications } from './contract.ts';
 import { NotificationEntity } from './notification.ts';
 import { createNotifications } from './notifications.ts';
+import { OrderReportEntity, orderReports } from './order-report.ts';
 import { customerMessages } from './reactions.ts';
 import { routes } from './routes.ts';
 import { HAND_OVER_MS, IN_HAND, Sender } from './sender.ts';
@@ -44,7 +45,7 @@ const settings = Type.Object({
 
 export default defineModule({
   contract: notifications,
-  dependencies: { users },
+  dependencies: { orders, users },
   consumes: { orders, payments, support },
   subscribes: {
     'customer-messages': [
@@ -58,7 +59,7 @@ export default defineModule({
   },
   paths: ['/notifications'],
   settings,
-  entities: [NotificationEntity],
+  entities: [NotificationEntity, OrderReportEntity],
   setup({ db, clients, settings: { SMTP_URL, MAIL_FROM, MAIL_TRIES, MAIL_RETRY_MS }, log, metrics, inSpan }) {
     const email = SMTP_URL === undefined ? 'kept' : smtpCarrier({ url: SMTP_URL, from: MAIL_FROM, connections: IN_HAND, timeoutMs: HAND_OVER_MS });
     const carriers = { email, sms: 'kept' } as const;
@@ -68,7 +69,7 @@ export default defineModule({
       operations: service.operations,
       routes: routes(service.operations),
       subscribers: [customerMessages(service, clients)],
-      tasks: sender.tasks,
+      tasks: [...sender.tasks, orderReports({ db, orders: clients.orders, log })],
       stop: () => sender.close(),
     };
   },

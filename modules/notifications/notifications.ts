@@ -12,13 +12,19 @@ export interface Customer {
   readonly phone: string | null;
 }
 
+/** An event that is told of; its order learns of each message. */
+export interface Fact {
+  readonly id: string;
+  readonly data: { readonly orderId: string | null };
+}
+
 export interface Notifications {
   readonly operations: Operations<typeof notifications>;
   /**
    * Records an e-mail, and a text when there is a number to send it to. A second call for the event changes
    * nothing; without a customer there is nobody to tell.
    */
-  readonly tell: (tx: Transaction, eventId: string, customer: Customer | null, wording: Wording) => Promise<void>;
+  readonly tell: (tx: Transaction, event: Fact, customer: Customer | null, wording: Wording) => Promise<void>;
 }
 
 export interface NotificationsInit {
@@ -31,7 +37,7 @@ export interface NotificationsInit {
 export function createNotifications(init: NotificationsInit): Notifications {
   return {
     operations: { listNotifications: (input, call) => list(init.db.for(call), input) },
-    tell: (tx, eventId, customer, wording) => tell(init, tx, eventId, customer, wording),
+    tell: (tx, event, customer, wording) => tell(init, tx, event, customer, wording),
   };
 }
 
@@ -40,28 +46,34 @@ interface Draft {
   readonly recipient: string;
   readonly subject: string;
   readonly body: string;
+  /** The message in a line that is no part of it, for the order's record. */
+  readonly topic: string;
 }
 
 function draftsFor(customer: Customer, wording: Wording): Draft[] {
-  const email: Draft = { channel: 'email', recipient: customer.email, subject: wording.subject, body: wording.body };
+  const email: Draft = { channel: 'email', recipient: customer.email, subject: wording.subject, body: wording.body, topic: `e-mail: ${wording.subject}` };
   if (customer.phone === null) return [email];
-  return [email, { channel: 'sms', recipient: customer.phone, subject: '', body: wording.text }];
+  return [email, { channel: 'sms', recipient: customer.phone, subject: '', body: wording.text, topic: `text message: ${wording.subject}` }];
 }
 
-async function tell(init: NotificationsInit, tx: Transaction, eventId: string, customer: Customer | null, wording: Wording): Promise<void> {
+async function tell(init: NotificationsInit, tx: Transaction, event: Fact, customer: Customer | null, wording: Wording): Promise<void> {
   if (!customer) return;
   const drafts = draftsFor(customer, wording);
-  for (const draft of drafts) record(tx, eventId, customer.id, draft, init.carriers[draft.channel] === 'kept');
+  for (const draft of drafts) record(tx, event, customer.id, draft, init.carriers[draft.channel] === 'kept');
   if (drafts.some((draft) => init.carriers[draft.channel] !== 'kept')) tx.afterCommit(init.wake);
 }
 
-function record(tx: Transaction, eventId: string, userId: string, draft: Draft, kept: boolean): void {
-  tx.later(
-    `insert into notification (id, event_id, channel, user_id, recipient, subject, body, status, traceparent, tracestate, sent_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $8 = 'sent' then now() end)
-     on conflict (event_id, channel) do nothing`,
-    [uuidv7(), eventId, draft.channel, userId, draft.recipient, draft.subject, draft.body, kept ? 'sent' : 'queued', tx.call.traceparent, tx.call.tracestate ?? null],
-  );
+/** The message, and what its order is to be told of it once it has ended: a kept one has as soon as it is recorded. */
+const RECORD = `with message as (
+    insert into notification (id, event_id, channel, user_id, recipient, subject, body, status, traceparent, tracestate, sent_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $8 = 'sent' then now() end)
+    on conflict (event_id, channel) do nothing returning id, sent_at
+  ) insert into order_report (id, order_id, topic, outcome, ended_at)
+    select id, $11, $12, case when sent_at is not null then 'sent' end, sent_at from message where $11::uuid is not null`;
+
+function record(tx: Transaction, { id, data }: Fact, userId: string, draft: Draft, kept: boolean): void {
+  const { channel, recipient, subject, body, topic } = draft;
+  tx.later(RECORD, [uuidv7(), id, channel, userId, recipient, subject, body, kept ? 'sent' : 'queued', tx.call.traceparent, tx.call.tracestate ?? null, data.orderId, topic]);
 }
 
 async function list(db: Statements, input: { userId: string; limit: number; cursor?: string | undefined }) {

@@ -17,27 +17,27 @@ export function customerMessages({ tell }: Notifications, clients: { readonly us
     handlers: [
       on(orders.events.orderPlaced, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourOrderWasReceived(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourOrderWasReceived(event.data)),
       }),
       on(payments.events.paymentCompleted, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourPaymentWentThrough(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourPaymentWentThrough(event.data)),
       }),
       on(payments.events.paymentFailed, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourPaymentFailed(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourPaymentFailed(event.data)),
       }),
       on(orders.events.orderShipped, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourOrderIsOnItsWay(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourOrderIsOnItsWay(event.data)),
       }),
       on(orders.events.orderCancelled, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourOrderWasCancelled(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourOrderWasCancelled(event.data)),
       }),
       on(support.events.ticketAnswered, {
         load,
-        apply: ({ id, data }, tx, customer) => tell(tx, id, customer, messages.yourTicketWasAnswered(data)),
+        apply: (event, tx, customer) => tell(tx, event, customer, messages.yourTicketWasAnswered(event.data)),
       }),
     ],
   };

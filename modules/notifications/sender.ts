@@ -7,6 +7,8 @@
  *   in hand --carrier refuses for good, or no tries left--> failed
  *   in hand --the process dies--> queued, due when the lease has run out
  *
+ * What ends a message also ends the wait of its order's report (order-report.ts).
+ *
  * A message is handed over at least once. It is repeated only when the process dies, or the reply is lost,
  * between the carrier's acceptance and the row's `sent`: SMTP has no transaction that spans both. The row is
  * written as the very next thing, and each repetition carries the same Message-ID, by which mail servers and
@@ -125,7 +127,7 @@ export class Sender {
     } catch (error) {
       return this.#failed(message, error as Error);
     }
-    await this.#settle(message, `status = 'sent', sent_at = now(), last_error = null`);
+    await this.#end(message, 'sent', 'sent_at = now(), last_error = null');
     this.#outcomes.inc({ channel: message.channel, outcome: 'sent' });
   }
 
@@ -134,8 +136,8 @@ export class Sender {
     const givenUp = isGivenUp(message.tries, maxTries, error instanceof MessageRefused);
     const pauseMs = pauseBeforeNextTry(message.tries, firstPauseMs, Math.random());
     const reason = error.message.slice(0, LONGEST_ERROR);
-    if (givenUp) await this.#settle(message, `status = 'failed', last_error = $3`, reason);
-    else await this.#settle(message, `due_at = now() + $4 * interval '1 millisecond', last_error = $3`, reason, pauseMs);
+    if (givenUp) await this.#end(message, 'failed', 'last_error = $3', reason);
+    else await this.#settle(message, update(`due_at = now() + $4 * interval '1 millisecond', last_error = $3`), reason, pauseMs);
     this.#outcomes.inc({ channel: message.channel, outcome: givenUp ? 'failed' : 'postponed' });
     // The reason stays in the row: servers like to quote the address, which has no place in a log.
     const facts = { notificationId: message.id, channel: message.channel, tries: message.tries, code: (error as NodeJS.ErrnoException).code };
@@ -149,11 +151,20 @@ export class Sender {
     this.#init.log.error({ err: error, notificationId: message.id }, fact);
   }
 
-  /** `tries` is the fence: whoever's lease ran out finds it changed and leaves the row to its new holder. */
-  async #settle(message: Taken, change: string, ...params: readonly unknown[]): Promise<void> {
-    const update = `update notification set ${change} where id = $1 and tries = $2 and status = 'queued'`;
-    await this.#init.db.for(callOf(message)).sql(update, [message.id, message.tries, ...params]);
+  async #end(message: Taken, outcome: 'sent' | 'failed', change: string, ...params: readonly unknown[]): Promise<void> {
+    const ended = `with ended as (${update(`status = '${outcome}', ${change}`)} returning id)
+      update order_report r set outcome = '${outcome}', ended_at = now() from ended where r.id = ended.id`;
+    await this.#settle(message, ended, ...params);
   }
+
+  async #settle(message: Taken, statement: string, ...params: readonly unknown[]): Promise<void> {
+    await this.#init.db.for(callOf(message)).sql(statement, [message.id, message.tries, ...params]);
+  }
+}
+
+/** `tries` is the fence: whoever's lease ran out finds it changed and leaves the row to its new holder. */
+function update(change: string): string {
+  return `update notification set ${change} where id = $1 and tries = $2 and status = 'queued'`;
 }
 
 /** In the trace of whatever the message tells of. */

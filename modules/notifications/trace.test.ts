@@ -14,7 +14,7 @@ const CALLER = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0
 const tracestate = 'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE';
 const address = { name: 'Ada Lovelace', line1: '1 Analytical Way', city: 'London', postalCode: 'N1 9GU', country: 'GB' };
 
-/** Places an order as part of a trace, and waits for both mails about it. */
+/** Places an order as part of a trace, and waits for both mails about it and for its history to tell of them. */
 async function order(who: SignedIn, cardToken: string, traceparent: string): Promise<{ id: string; traceparent: string }> {
   const before = mailbox.mails.length;
   const body = { items: [{ productId: product.id, quantity: 1 }], shippingAddress: address, payment: { method: 'card', cardToken } };
@@ -22,6 +22,7 @@ async function order(who: SignedIn, cardToken: string, traceparent: string): Pro
   t.equal(reply.status, 201);
   await shop.until(() => mailbox.mails.length >= before + 2, 'two mails');
   await shop.until(async () => (await shop.sql('notifications', `select from notification where status = 'queued'`)).length === 0, 'both to be on record');
+  await shop.until(async () => (await shop.sql('notifications', 'select from order_report')).length === 0, 'the order to know of them');
   return { id: reply.body.id, traceparent: reply.headers.get('traceparent')! };
 }
 
@@ -41,10 +42,13 @@ function isStatement({ attributes }: RecordedSpan): boolean {
 }
 
 const ROUTE = 'POST /api/v1/orders';
-const mail = (publisher: string, event: string): string[] => {
+const delivery = (publisher: string, event: string): string[] => {
   const deliver = `${publisher} > publish ${event} > deliver ${event}`;
-  const handler = `${deliver} > process ${event}`;
-  return [`${publisher} > publish ${event}`, deliver, handler, `${handler} > users.getUser`, `${handler} > send email`];
+  return [`${publisher} > publish ${event}`, deliver, `${deliver} > process ${event}`];
+};
+const mail = (publisher: string, event: string): string[] => {
+  const path = delivery(publisher, event);
+  return [...path, `${path.at(-1)} > users.getUser`, `${path.at(-1)} > send email`];
 };
 
 void t.test('an order is one trace, from the request to the mail', async (t) => {
@@ -63,7 +67,7 @@ void t.test('an order is one trace, from the request to the mail', async (t) => 
     `${ROUTE} > begin fulfilment > run fulfilment.commit > inventory.commit`,
     `${ROUTE} > begin fulfilment > run fulfilment.ship`,
     `${ROUTE} > begin fulfilment > run fulfilment.ship > shipping.createShipment`,
-    `${ROUTE} > begin fulfilment > run fulfilment.ship > publish orders.order-confirmed.v1`,
+    ...delivery(`${ROUTE} > begin fulfilment > run fulfilment.ship`, 'orders.order-confirmed.v1'),
     ...mail(ROUTE, 'orders.order-placed.v1'),
     ...mail(`${charge} > payments.charge`, 'payments.payment-completed.v1'),
   ].toSorted();

@@ -1,4 +1,4 @@
-import { defineContract, event, Money, OneOf, query, strict, Timestamp, Uuid } from '#kernel';
+import { command, defineContract, event, Money, OneOf, query, strict, Timestamp, Uuid } from '#kernel';
 import { Type } from '@sinclair/typebox';
 
 export const OrderStatus = OneOf(['pending', 'awaiting_payment', 'paid', 'confirmed', 'shipped', 'delivered', 'rejected', 'cancelled']);
@@ -6,6 +6,21 @@ export const OrderItem = strict({ productId: Uuid, name: Type.String(), quantity
 
 const facts = { orderId: Uuid, customerId: Uuid, items: Type.Array(OrderItem), total: Money };
 const Order = strict({ ...facts, status: OrderStatus, statusReason: Type.Union([Type.String(), Type.Null()]), createdAt: Timestamp });
+
+/**
+ * What modules that depend on orders may put on an order's record: orders cannot hear of it by their events without a cycle. A
+ * closed list, for an entry that reads like one of fulfilment's would be taken for one.
+ */
+export const ReportedFact = OneOf(['ticket_opened', 'ticket_answered', 'ticket_closed', 'message_sent', 'message_failed']);
+
+/** Customers read `detail`: one line, nothing that people wrote to each other. */
+const Fact = strict({
+  factId: Uuid,
+  orderId: Uuid,
+  at: Timestamp,
+  event: ReportedFact,
+  detail: Type.String({ maxLength: 300, pattern: '^[^\\u0000-\\u001f\\u007f]*$', description: 'a line of text' }),
+});
 
 export const orders = defineContract({
   name: 'orders',
@@ -31,6 +46,13 @@ export const orders = defineContract({
       summary: 'All orders, oldest first, page by page; for read models that rebuild themselves.',
       input: strict({ limit: Type.Integer({ minimum: 1, maximum: 500 }), after: Type.Optional(Uuid) }),
       output: strict({ items: Type.Array(Order) }),
+    }),
+    recordFacts: command({
+      version: 1,
+      idempotent: true,
+      summary: 'Puts facts from elsewhere on the records of their orders, each at its time. A second fact with the same `factId` changes nothing. Answers the facts whose order does not exist; all others are on record.',
+      input: strict({ facts: Type.Array(Fact, { minItems: 1, maxItems: 500 }) }),
+      output: strict({ withoutOrder: Type.Array(Uuid) }),
     }),
   },
   events: {

@@ -1,6 +1,8 @@
 /** What happened to an order, in all modules that have a part in it, each fact once and in the order in which it happened. */
 import t, { type Test } from 'tap';
+import { uuidv7 } from '#kernel';
 import { type Reply, type SignedIn, testShop } from '#testing';
+import { orders } from './contract.ts';
 
 const shop = await testShop(t, { settings: { RESERVATION_EXPIRY_INTERVAL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_POLL_MS: '50' } });
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
@@ -20,8 +22,10 @@ async function place(cardToken?: string): Promise<string> {
   return body.id;
 }
 
+/** But for what the customer was told, which comes in its own time. */
 async function history(id: string): Promise<readonly Entry[]> {
-  return (await shop.request('GET', `/api/v1/orders/${id}/history`, { token: customer.token })).body;
+  const { body } = await shop.request('GET', `/api/v1/orders/${id}/history`, { token: customer.token });
+  return body.filter(({ event }: Entry) => !event.startsWith('message_'));
 }
 
 /** The history once it tells of all this, and of nothing else. */
@@ -139,6 +143,32 @@ t.test('an event that comes again is not told of again, though nobody remembers 
     }
   }
   t.same(await history(id), once);
+});
+
+t.test('what other modules put on record stands there once, at its time, as it was said first', async (t) => {
+  const id = await place();
+  await untilStatus(id, 'awaiting_payment');
+  const client = shop.client(orders);
+  const [first, ...others] = await history(id);
+  const fact = { factId: uuidv7(), orderId: id, at: new Date(Date.parse(first!.at) - 1_000).toISOString(), event: 'ticket_opened', detail: 'Ticket 1: asked' } as const;
+  const again = { ...fact, at: new Date().toISOString(), detail: 'Ticket 1: asked once more' };
+  const strange = { ...fact, factId: uuidv7(), orderId: uuidv7() };
+  const late = { ...fact, factId: uuidv7(), at: new Date().toISOString(), event: 'ticket_closed', detail: '' } as const;
+
+  t.same(await client.recordFacts({ facts: [strange, fact, late] }, shop.call()), { withoutOrder: [strange.factId] }, 'an order that does not exist keeps nothing from the others');
+  const replies = await Promise.all(Array.from({ length: 5 }, async () => client.recordFacts({ facts: [again, late, again] }, shop.call())));
+  t.same(replies, replies.map(() => ({ withoutOrder: [] })));
+  const entry = ({ at, event, detail }: Entry) => ({ at, event, detail });
+  t.same(await history(id), [entry(fact), first, ...others, entry(late)]);
+});
+
+t.test('nothing is put on record that looks like another entry, or like two', async (t) => {
+  const id = await place();
+  const fact = { factId: uuidv7(), orderId: id, at: new Date().toISOString(), event: 'message_sent', detail: 'e-mail: Hello' } as const;
+  const more = Array.from({ length: 501 }, () => ({ ...fact, factId: uuidv7() }));
+  for (const facts of [[{ ...fact, event: 'stock_reserved' }], [{ ...fact, detail: 'a\nb' }], [{ ...fact, detail: 'x'.repeat(301) }], [], more]) {
+    await t.rejects(shop.client(orders).recordFacts({ facts: facts as never }, shop.call()), { code: 'VALIDATION_FAILED' });
+  }
 });
 
 t.test('whose order it is, and staff, may know', async (t) => {

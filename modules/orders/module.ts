@@ -43,6 +43,7 @@ export default defineModule({
       operations: {
         getOrder: async ({ orderId }, call) => orderFacts(await service.get(orderId, call)),
         listOrders: async ({ limit, after }, call) => ({ items: (await service.after(after ?? null, limit, call)).map(orderFacts) }),
+        recordFacts: async (input, call) => ({ withoutOrder: await service.record(input.facts, call) }),
       },
       routes: orderRoutes(service),
       subscribers: reactions(fulfilment),

@@ -116,6 +116,32 @@ export function recordReport(tx: Transaction, { id, occurredAt, data }: Report, 
   tx.later('insert into order_event (id, order_id, event, detail, at) select $1, $2, $3, $4, $5 where exists (select 1 from customer_order where id = $2) on conflict (id) do nothing', [id, data.orderId, event, detail, occurredAt]);
 }
 
+/** What a module that depends on orders has to say of an order. */
+export interface Fact {
+  /** Becomes the entry's id. */
+  readonly factId: string;
+  readonly orderId: string;
+  readonly at: string;
+  readonly event: string;
+  readonly detail: string;
+}
+
+// In the order of orders, as everybody should lock more than one of them: an entry locks its order against a change of its key.
+const RECORD_FACTS = `with fact as (
+    select f.*, exists (select 1 from customer_order o where o.id = f.order_id) as is_known
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[]) as f (id, order_id, event, detail, at)
+  ), recorded as (
+    insert into order_event (id, order_id, event, detail, at) select id, order_id, event, detail, at from fact where is_known order by order_id, id
+    on conflict (id) do nothing
+  ) select id from fact where not is_known`;
+
+/** @returns ids of the facts whose order does not exist; the others are on record, whether by this call or by an earlier one */
+export async function recordFacts(db: Sql, facts: readonly Fact[]): Promise<string[]> {
+  const columns = (['factId', 'orderId', 'event', 'detail', 'at'] as const).map((key) => facts.map((fact) => fact[key]));
+  const rows = await db.sql<{ id: string }>(RECORD_FACTS, columns);
+  return rows.map(({ id }) => id);
+}
+
 /** Records that stock is free again, where some was reserved and has not run out of time. */
 export function recordRelease(tx: Transaction, orderId: string): void {
   tx.later(

@@ -5,7 +5,7 @@ import type { shipping } from '../shipping/contract.ts';
 import { orders } from './contract.ts';
 import { facts, type FulfilmentData, type Step } from './fulfilment.ts';
 import { type EndReason, everyProductCanBeOrdered, type Line, noProductIsOrderedInExcess, orderCanBeCancelled, pricesAreTakenFromTheCatalog, sameProductsAreAddedUp, shipmentMayExist, totalOf } from './order.ts';
-import { findOrder, historyOf, insertOrder, listOrders, lockStatus, type NewOrder, type OrderRow, ordersAfter } from './order-store.ts';
+import { type Fact, findOrder, historyOf, insertOrder, listOrders, lockStatus, type NewOrder, type OrderRow, ordersAfter, recordFacts } from './order-store.ts';
 
 export interface OrderRequest {
   readonly items: readonly Line[];
@@ -75,6 +75,11 @@ export class Orders {
     await this.#visible(id, actor, call);
     const entries = await historyOf(this.#options.db.for(call), id);
     return entries.map((entry) => ({ at: entry.at.toISOString(), event: entry.event, detail: entry.detail }));
+  }
+
+  /** @returns ids of the facts whose order does not exist */
+  async record(items: readonly Fact[], call: Call): Promise<string[]> {
+    return recordFacts(this.#options.db.for(call), items);
   }
 
   /** Newest first; customers see their own. */

@@ -74,7 +74,7 @@ export function orderRoutes(service: Orders): RoutesPlugin {
       method: 'GET',
       url: '/orders/:id/history',
       config: { access: ['customer', 'support', 'admin'], errors: ['ORDER_NOT_FOUND'] },
-      schema: { summary: 'What happened to an order, step by step', description: 'In all modules that have a part in it: orders, payments, inventory and shipping. What is reported from elsewhere appears a moment later, at the time at which it happened.', params: OrderId, response: { 200: Type.Array(HistoryEntry) } },
+      schema: { summary: 'What happened to an order, step by step', description: 'In all modules that have a part in it: orders, payments, inventory and shipping, the tickets about it, and what the customer was told by e-mail and text; but nothing of what was written. What is reported from elsewhere appears a moment later, at the time at which it happened.', params: OrderId, response: { 200: Type.Array(HistoryEntry) } },
       handler: async (request) => service.history(request.params.id, actorOf(request), request.call),
     });
 

@@ -12,13 +12,15 @@ const countryCodes = [
   'S[ABCDEGHIJKLMNORSTVXYZ]|T[CDFGHJKLMNORTVWZ]|U[AGMSYZ]|V[ACEGINU]|W[FS]|Y[ET]|Z[AMW]',
 ].join('|');
 
+export const countryPattern = `^(?:${countryCodes})$`;
+
 export const Address = strict({
   name: line,
   line1: line,
   line2: Type.Optional(line),
   city: line,
   postalCode: Type.String({ minLength: 1, maxLength: 20, ...printable }),
-  country: Type.String({ pattern: `^(?:${countryCodes})$`, description: 'ISO 3166-1 alpha-2', examples: ['DE'] }),
+  country: Type.String({ pattern: countryPattern, description: 'ISO 3166-1 alpha-2', examples: ['DE'] }),
 });
 
 export const ShipmentItem = strict({ productId: Uuid, name: Type.String(), quantity: Type.Integer({ minimum: 1 }) });

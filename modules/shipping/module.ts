@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import { defineModule } from '#kernel';
-import { shipping } from './contract.ts';
+import { countryPattern, shipping } from './contract.ts';
 import { shippingRoutes } from './routes.ts';
 import { ShipmentEntity } from './shipment.ts';
 import { Shipping } from './shipping.ts';
@@ -11,7 +11,7 @@ export default defineModule({
   consumes: {},
   paths: ['/shipments'],
   settings: Type.Object({
-    SHIPPING_COUNTRIES: Type.Array(Type.String({ pattern: '^[A-Z]{2}$', expected: 'an ISO 3166-1 alpha-2 code' }), {
+    SHIPPING_COUNTRIES: Type.Array(Type.String({ pattern: countryPattern, expected: 'an ISO 3166-1 alpha-2 code that is assigned to a country' }), {
       default: [],
       examples: [['DE', 'FR', 'US']],
       description: 'Countries that are delivered to, with commas between; all when it is not set',

@@ -1,7 +1,8 @@
 import { defineContract, event, OneOf, strict, Uuid } from '#kernel';
 import { Type } from '@sinclair/typebox';
 
-const facts = { ticketId: Uuid, customerId: Uuid };
+/** `orderId` is the order that the ticket is about, if it is about one. */
+const facts = { ticketId: Uuid, customerId: Uuid, orderId: Type.Union([Uuid, Type.Null()]) };
 
 export const support = defineContract({
   name: 'support',
@@ -19,7 +20,7 @@ export const support = defineContract({
       version: 1,
       summary: 'A customer asked for help; what was written stays in this module.',
       aggregate: 'ticketId',
-      data: strict({ ...facts, orderId: Type.Union([Uuid, Type.Null()]) }),
+      data: strict(facts),
     }),
     ticketAnswered: event({ version: 1, summary: 'The shop wrote to the customer.', aggregate: 'ticketId', data: strict({ ...facts, messageId: Uuid }) }),
     ticketClosed: event({

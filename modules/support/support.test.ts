@@ -65,8 +65,8 @@ t.test('a customer asks, staff answers, the customer ends it', async (t) => {
   for (const user of [ada, support]) t.match(await write(id, user), { status: 409, body: { code: 'TICKET_CLOSED' } });
   t.same(await published(id), [
     { type: 'support.ticket-opened.v1', data: { ticketId: id, customerId: ada.id, orderId: null } },
-    { type: 'support.ticket-answered.v1', data: { ticketId: id, customerId: ada.id, messageId: answered.body.id } },
-    { type: 'support.ticket-closed.v1', data: { ticketId: id, customerId: ada.id, by: 'customer' } },
+    { type: 'support.ticket-answered.v1', data: { ticketId: id, customerId: ada.id, orderId: null, messageId: answered.body.id } },
+    { type: 'support.ticket-closed.v1', data: { ticketId: id, customerId: ada.id, orderId: null, by: 'customer' } },
   ]);
 });
 

@@ -61,7 +61,7 @@ export class Support {
       const facts = { customerId: customer.id, orderId: order, subject: subject.trim(), messages: 1 };
       const ticket = tx.em.create(TicketEntity, { id: uuidv7(), ...facts, status: 'open', createdAt: at, updatedAt: at, closedAt: null });
       const message = say(tx, ticket, customer, body);
-      tx.publish(support.events.ticketOpened, { ticketId: ticket.id, customerId: customer.id, orderId: order });
+      tx.publish(support.events.ticketOpened, factsOf(ticket));
       return { ticket, messages: [message] };
     });
   }
@@ -97,7 +97,7 @@ export class Support {
       const message = say(tx, ticket, author, body);
       ticket.messages += 1;
       ticket.updatedAt = message.createdAt;
-      if (isStaff(author.role)) tx.publish(support.events.ticketAnswered, { ticketId: ticket.id, customerId: ticket.customerId, messageId: message.id });
+      if (isStaff(author.role)) tx.publish(support.events.ticketAnswered, { ...factsOf(ticket), messageId: message.id });
       return message;
     });
   }
@@ -109,7 +109,7 @@ export class Support {
       if (ticket.status === 'closed') return;
       ticket.status = 'closed';
       ticket.closedAt = ticket.updatedAt = new Date();
-      tx.publish(support.events.ticketClosed, { ticketId: ticket.id, customerId: ticket.customerId, by: isStaff(actor.role) ? 'staff' : 'customer' });
+      tx.publish(support.events.ticketClosed, { ...factsOf(ticket), by: isStaff(actor.role) ? 'staff' : 'customer' });
     });
     return this.find(id, actor);
   }
@@ -135,6 +135,10 @@ async function lock(tx: Transaction, id: string, actor: Actor): Promise<Ticket> 
 
 function say(tx: Transaction, ticket: Ticket, author: Actor, body: string): Message {
   return tx.em.create(MessageEntity, { id: uuidv7(), ticketId: ticket.id, authorId: author.id, authorRole: author.role, body, createdAt: new Date() });
+}
+
+function factsOf({ id, customerId, orderId }: Ticket): { ticketId: string; customerId: string; orderId: string | null } {
+  return { ticketId: id, customerId, orderId: orderId ?? null };
 }
 
 /** Customers see their own, staff sees all. */

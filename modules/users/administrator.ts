@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Call, type Database, StartError, type Transaction, uuidv7 } from '#kernel';
 import { LockMode } from '@mikro-orm/core';
-import { Account, applyChange, isUsername, normalizePassword, passwordProblem, usernameKey, usernameWords } from './account.ts';
+import { Account, applyChange, normalizePassword, usernameKey } from './account.ts';
 import { hasAdministrator, insertAccount } from './accounts.ts';
 import { users } from './contract.ts';
 import type { Passwords } from './passwords.ts';
@@ -19,15 +19,12 @@ export interface AdministratorTools {
   note(line: string): void;
   /** Keeps the generated password for the operator's own tools, in development. */
   keep(name: string, secret: Readonly<Record<string, string>>): Promise<void>;
+  /** Takes it back when another one is set. */
+  forget(name: string, members: Readonly<Record<string, string>>): Promise<void>;
 }
 
-/** @throws StartError when a setting breaks the rules for names and passwords; never quotes the password */
-export function requireValidAdministrator(settings: AdministratorSettings): void {
-  const { ADMIN_USERNAME: name, ADMIN_PASSWORD: password } = settings;
-  if (!isUsername(name)) throw new StartError(`ADMIN_USERNAME is ${JSON.stringify(name)}`, `A username has ${usernameWords}.`);
-  const problem = password === undefined ? undefined : passwordProblem(password);
-  if (problem) throw new StartError(`ADMIN_PASSWORD ${problem}`, 'Set another one, or none to have one made up at the first start.');
-}
+/** The name of what is kept for the operator's tools. */
+const KEPT = 'admin';
 
 /**
  * With ADMIN_PASSWORD: the account is made, or its role and password are brought in line. Without it: where
@@ -35,26 +32,33 @@ export function requireValidAdministrator(settings: AdministratorSettings): void
  */
 export async function ensureAdministrator(settings: AdministratorSettings, tools: AdministratorTools, call: Call): Promise<void> {
   const { ADMIN_USERNAME: username, ADMIN_PASSWORD: password } = settings;
-  await tools.db.transaction({ call }, async (tx) => {
+  const outdated = await tools.db.transaction({ call }, async (tx) => {
     await lockBootstrap(tx);
-    if (password !== undefined) await bringInLine(username, normalizePassword(password), tools.passwords, tx, call);
-    else if (!(await hasAdministrator(tx))) await makeFirst(username, tools, tx, call);
+    if (password !== undefined) return bringInLine(username, normalizePassword(password), tools.passwords, tx, call);
+    if (!(await hasAdministrator(tx))) await makeFirst(username, tools, tx, call);
+    return undefined;
   });
+  if (outdated !== undefined) await tools.forget(KEPT, { username: outdated });
 }
 
-async function bringInLine(username: string, password: string, passwords: Passwords, tx: Transaction, call: Call): Promise<void> {
+/** @returns the name of the account whose password was replaced, if one was */
+async function bringInLine(username: string, password: string, passwords: Passwords, tx: Transaction, call: Call): Promise<string | undefined> {
   const account = await tx.em.findOne(Account, { usernameKey: usernameKey(username) }, { lockMode: LockMode.PESSIMISTIC_WRITE });
-  if (!account) return insertAdministrator(tx, username, await passwords.hash(password, call));
+  if (!account) {
+    await insertAdministrator(tx, username, await passwords.hash(password, call));
+    return username;
+  }
   const fits = await passwords.inTurn(call, (check) => check(account.passwordHash, password));
   const changed = applyChange(account, { role: 'admin', ...(!fits && { passwordHash: await passwords.hash(password, call) }) });
   if (changed.length > 0) tx.publish(users.events.userChanged, { userId: account.id, changed, role: account.role });
+  return fits ? undefined : account.username;
 }
 
 async function makeFirst(username: string, { passwords, note, keep }: AdministratorTools, tx: Transaction, call: Call): Promise<void> {
   const password = randomBytes(15).toString('base64url');
   await insertAdministrator(tx, username, await passwords.hash(password, call));
   // Before the commit: a password that was kept in vain is made anew, one that was not kept would be lost.
-  await keep('admin', { username, password });
+  await keep(KEPT, { username, password });
   tx.afterCommit(() => note(`Administrator: ${username}, password ${password} (shown this once; ADMIN_PASSWORD sets another)`));
 }
 

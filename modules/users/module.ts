@@ -1,7 +1,7 @@
 import { Call, defineModule } from '#kernel';
 import { Gauge, type Registry } from 'prom-client';
 import { Account } from './account.ts';
-import { ensureAdministrator, requireValidAdministrator } from './administrator.ts';
+import { ensureAdministrator } from './administrator.ts';
 import { users } from './contract.ts';
 import { developmentKey } from './development-key.ts';
 import { Passwords } from './passwords.ts';
@@ -22,8 +22,7 @@ export default defineModule({
   paths: ['/users', '/.well-known/jwks.json'],
   settings: userSettings,
   entities: [Account],
-  async setup({ db, settings, metrics, note, keep }) {
-    requireValidAdministrator(settings);
+  async setup({ db, settings, metrics, note, keep, forget }) {
     const keys = keysFromSettings(settings) ?? tokenKeys(await developmentKey(db, Call.root('users', KEY_TIMEOUT_MS)));
     const passwords = new Passwords({
       concurrency: settings.PASSWORD_HASH_CONCURRENCY,
@@ -47,7 +46,7 @@ export default defineModule({
       routes: userRoutes(service, { keys, tokenTtlSeconds: settings.TOKEN_TTL_SECONDS }),
       rootRoutes: keySetRoutes(keys),
       tasks: [{ name: 'sweep-sign-in-failures', everyMs: SWEEP_EVERY_MS, run: (call) => throttle.sweep(call) }],
-      start: (call) => ensureAdministrator(settings, { db, passwords, note, keep }, call),
+      start: (call) => ensureAdministrator(settings, { db, passwords, note, keep, forget }, call),
       stop: () => passwords.close(),
     };
   },

@@ -5,6 +5,7 @@ import { Call } from '#kernel';
 import { parseOptions, verify } from '@node-rs/argon2';
 import t from 'tap';
 import { decoyHash } from './password-job.ts';
+import { PasswordThread } from './password-thread.ts';
 import { Passwords } from './passwords.ts';
 
 const limits = { concurrency: 1, queue: 100, idleMs: 60_000 };
@@ -35,6 +36,26 @@ t.test('a hash that cannot be read fails its check and no other', async (t) => {
   t.match(await passwords.hash('correct horse', call()), /^\$argon2id/);
 });
 
+t.test('a thread that is given several jobs answers each with its own result', async (t) => {
+  const thread = new PasswordThread('insistent', limits.idleMs);
+  t.teardown(() => thread.end());
+  const hash = (await thread.run({ kind: 'hash', password: 'correct horse' })) as string;
+  const check = async (password: string) => thread.run({ kind: 'verify', hash, password });
+  const [right, other, wrong] = await Promise.all([check('correct horse'), thread.run({ kind: 'hash', password: 'another' }), check('correct mule')]);
+  t.same([right, wrong], [true, false]);
+  t.match(other, /^\$argon2id/);
+  t.notOk(thread.isBusy);
+});
+
+t.test('jobs that wait for a thread that is stopped fail with it', async (t) => {
+  const thread = new PasswordThread('insistent', limits.idleMs);
+  const jobs = [1, 2].map(async () => thread.run({ kind: 'hash', password: 'correct horse' }));
+  const ended = Promise.allSettled(jobs);
+  await thread.end();
+  t.same((await ended).map(({ status }) => status), ['rejected', 'rejected']);
+  t.notOk(thread.isBusy);
+});
+
 t.test('a thread that is stopped at work fails that work, and the next job has a new one', async (t) => {
   const passwords = new Passwords(limits);
   t.teardown(() => passwords.close());
@@ -42,6 +63,16 @@ t.test('a thread that is stopped at work fails that work, and the next job has a
   await Promise.resolve();
   await Promise.all([t.rejects(job, /stopped/), passwords.close()]);
   t.match(await passwords.hash('correct horse', call()), /^\$argon2id/);
+});
+
+t.test('a thread that is at a job which nobody waits for any more answers the next one with its own result', async (t) => {
+  const thread = new PasswordThread('insistent', 60_000);
+  t.teardown(() => thread.end());
+  const hash = thread.run({ kind: 'hash', password: 'correct horse' });
+  const fits = thread.run({ kind: 'verify', hash: decoyHash(), password: 'wrong' });
+  t.equal(await fits, false, 'a wrong password is wrong, whatever was done before');
+  t.match(await hash, /^\$argon2id/);
+  t.notOk(thread.isBusy);
 });
 
 t.test('an idle thread ends and gives its memory back', async (t) => {

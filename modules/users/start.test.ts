@@ -1,6 +1,5 @@
 /** What processes of a deployment agree on when they start: the administrator and the keys. */
 import { generateKeyPairSync } from 'node:crypto';
-import { StartError } from '#kernel';
 import { cloneDatabase, testShop } from '#testing';
 import t from 'tap';
 import usersModule from './module.ts';
@@ -17,6 +16,22 @@ const newKey = (): string => generateKeyPairSync('rsa', { modulusLength: 2_048 }
 const kids = async (shop: Shop): Promise<string[]> => (await shop.request('GET', '/.well-known/jwks.json')).body.keys.map(({ kid }: { kid: string }) => kid);
 const kidOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid;
 const accepts = async (shop: Shop, token: string): Promise<boolean> => (await shop.request('GET', '/api/v1/users/me', { token })).status === 200;
+
+/** How long a withdrawn token may be accepted; stated in docs/architecture.md and the README beside. */
+const STATED_MS = 3_000;
+
+/** Asks until the token is refused, and answers how long after it was withdrawn it was shown for the last time with success, in ms. */
+async function lastAccepted(shop: Shop, token: string, withdrawnAt: number): Promise<number> {
+  let last = 0;
+  await shop.until(async () => {
+    const shownAfter = performance.now() - withdrawnAt;
+    const isAccepted = await accepts(shop, token);
+    if (isAccepted) last = shownAfter;
+    return !isAccepted;
+  }, 'the token to be refused');
+  return last;
+}
+
 const administrators = (shop: Shop) => shop.sql<{ username: string }>('users', `select username from account where role = 'admin' order by username`);
 
 t.test('two first processes make one administrator, tell its password once, and share a key', async (t) => {
@@ -68,20 +83,28 @@ t.test('who is demoted, or has a new password, signs in again: in every process,
   const boss = await one.signIn('boss', named.ADMIN_PASSWORD);
   const clerk = await one.customer();
   const give = (role: string) => one.request('PATCH', `/api/v1/users/${clerk.id}`, { token: boss.token, body: { role } });
+  let withdrawnAt = performance.now();
+  const areGone = async (token: string, who: string) => {
+    const [inOne, inTwo] = await Promise.all([one, two].map(async (shop) => lastAccepted(shop, token, withdrawnAt)));
+    t.ok(Math.max(inOne!, inTwo!) < STATED_MS, `${who} is gone: accepted for ${inOne} and ${inTwo} ms`);
+  };
   t.equal((await give('support')).status, 200);
+  withdrawnAt = performance.now();
   const promoted = await two.signIn(clerk.username, clerk.password);
   for (const shop of [one, two]) t.ok(await accepts(shop, promoted.token));
-  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, clerk.token)), 'the customer to be gone');
+  await areGone(clerk.token, 'the customer');
 
   t.equal((await give('customer')).status, 200);
-  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, promoted.token)), 'the demoted clerk to be gone');
+  withdrawnAt = performance.now();
+  await areGone(promoted.token, 'the demoted clerk');
   const demoted = await two.signIn(clerk.username, clerk.password);
   for (const shop of [one, two]) t.ok(await accepts(shop, demoted.token), 'a token of the same second is good');
   t.ok(await accepts(two, boss.token), 'nobody else is concerned');
 
   const body = { password: 'a password after a theft', currentPassword: clerk.password };
   t.equal((await two.request('PATCH', '/api/v1/users/me', { token: demoted.token, body })).status, 200);
-  for (const shop of [one, two]) await shop.until(async () => !(await accepts(shop, demoted.token)), 'the thief to be gone');
+  withdrawnAt = performance.now();
+  await areGone(demoted.token, 'the thief');
   const later = await start(named);
   t.notOk(await accepts(later, promoted.token), 'a process that starts later knows it from its first token on');
   t.ok(await accepts(later, (await later.signIn(clerk.username, body.password)).token));
@@ -108,15 +131,12 @@ t.test('keys rotate without a token being refused', async (t) => {
   t.notOk(await accepts(before, fresh), 'nor is one that was never announced');
 });
 
-t.test('settings that cannot be right stop the start with one sentence', async (t) => {
+t.test('settings that cannot be right are refused by the schema, all at once', async (t) => {
   const refused: [Record<string, string>, RegExp][] = [
-    [{ NODE_ENV: 'production' }, /^JWT_PRIVATE_KEY is not set, and in production no key is made up$/],
-    [{ JWT_PRIVATE_KEY: 'none' }, /^JWT_PRIVATE_KEY cannot be read/],
-    [{ ADMIN_PASSWORD: 'secret' }, /^ADMIN_PASSWORD must have 8 to 128 characters, not 6$/],
-    [{ ADMIN_USERNAME: 'a b' }, /^ADMIN_USERNAME is "a b"$/],
+    [{ NODE_ENV: 'production' }, /^JWT_PRIVATE_KEY is not set, and in production no key is made up: .*\.$/],
+    [{ JWT_PRIVATE_KEY: 'none' }, /^JWT_PRIVATE_KEY cannot be read: .*\.$/],
+    [{ JWT_PRIVATE_KEY: 'none', ADMIN_PASSWORD: 'secret', ADMIN_USERNAME: 'a b' }, /^JWT_PRIVATE_KEY cannot be read: .*\.\nADMIN_USERNAME is "a b": it must be 3 to 50 letters.*\.\nADMIN_PASSWORD must have 8 to 128 characters, not 6\.$/],
+    [{ JWT_PREVIOUS_KEY: newKey() }, /^JWT_PREVIOUS_KEY is set without JWT_PRIVATE_KEY/],
   ];
-  for (const [change, message] of refused) {
-    const settings = { NODE_ENV: 'test', ADMIN_USERNAME: 'admin', ...change };
-    await t.rejects(async () => usersModule.setup({ settings } as never), { name: StartError.name, message }, JSON.stringify(change));
-  }
+  for (const [settings, message] of refused) await t.rejects(start(settings), { message }, Object.keys(settings).join());
 });

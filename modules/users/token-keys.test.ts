@@ -1,7 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { StartError } from '#kernel';
 import t from 'tap';
-import { keysFromSettings } from './token-keys.ts';
+import { keyContradictions, keysFromSettings, privateKeyProblem, publicKeyProblem } from './token-keys.ts';
 
 function pem(key: KeyObject, type: 'pkcs1' | 'pkcs8' = 'pkcs8'): string {
   return key.export({ type: key.type === 'public' ? 'spki' : type, format: 'pem' }) as string;
@@ -47,33 +46,27 @@ t.test('a bad key is one clear sentence that does not quote it', async (t) => {
   const curve = pem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
   const locked = createPrivateKey(current.privateKey).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }) as string;
   const cases: [string, RegExp][] = [
-    ['not a key', /^JWT_PRIVATE_KEY cannot be read: it must be an RSA private key in PEM form, not encrypted$/],
-    [current.publicKey, /cannot be read/],
-    [locked, /cannot be read/],
-    [rsa(1_024).privateKey, /^JWT_PRIVATE_KEY has 1024 bits; at least 2048 are needed$/],
-    [curve, /^JWT_PRIVATE_KEY is a key of type ec, but tokens are signed with RSA$/],
+    ['not a key', /^cannot be read: it must be an RSA private key in PEM form, not encrypted/],
+    [current.publicKey, /^cannot be read/],
+    [locked, /^cannot be read/],
+    [rsa(1_024).privateKey, /^has 1024 bits; at least 2048 are needed;/],
+    [curve, /^is a key of type ec, but tokens are signed with RSA;/],
   ];
-  for (const [key, sentence] of cases) {
-    const error = startErrorOf(() => keysFromSettings({ NODE_ENV, JWT_PRIVATE_KEY: key }));
-    t.match(error.message, sentence);
-    t.match(error.remedy, /openssl genpkey/);
-    t.notMatch(`${error.message}${error.remedy}`, key.slice(30, 60) || key);
+  for (const [key, words] of cases) {
+    const problem = privateKeyProblem(key)!;
+    t.match(problem, words);
+    t.match(problem, /openssl genpkey/);
+    t.notMatch(problem, key.slice(30, 60) || key);
   }
-  t.match(startErrorOf(() => keysFromSettings({ NODE_ENV, JWT_PRIVATE_KEY: current.privateKey, JWT_PREVIOUS_KEY: 'x' })).message, /^JWT_PREVIOUS_KEY cannot be read/);
+  t.match(publicKeyProblem('x'), /^cannot be read/);
+  t.equal(publicKeyProblem(current.publicKey), undefined);
+  t.equal(privateKeyProblem(current.privateKey), undefined);
 });
 
 t.test('without a key one is made up in development and refused in production', async (t) => {
   t.equal(keysFromSettings({ NODE_ENV: 'development' }), undefined);
-  t.match(startErrorOf(() => keysFromSettings({ NODE_ENV })).message, /^JWT_PRIVATE_KEY is not set, and in production no key is made up$/);
-  t.match(startErrorOf(() => keysFromSettings({ NODE_ENV: 'development', JWT_PREVIOUS_KEY: current.publicKey })).message, /without JWT_PRIVATE_KEY/);
+  t.strictSame(keyContradictions({ NODE_ENV: 'development' }), []);
+  t.match(keyContradictions({ NODE_ENV }), [/^JWT_PRIVATE_KEY is not set, and in production no key is made up/]);
+  t.match(keyContradictions({ NODE_ENV: 'development', JWT_PREVIOUS_KEY: current.publicKey }), [/^JWT_PREVIOUS_KEY is set without JWT_PRIVATE_KEY/]);
+  t.strictSame(keyContradictions({ NODE_ENV, JWT_PRIVATE_KEY: current.privateKey }), []);
 });
-
-function startErrorOf(action: () => unknown): StartError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof StartError) return error;
-    throw error;
-  }
-  throw new Error('it was not refused');
-}

@@ -1,6 +1,6 @@
 /** The RSA keys of access tokens: read from settings, named by their thumbprints, published as a key set. */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { StartError, TOKEN_ALGORITHM } from '#kernel';
+import { TOKEN_ALGORITHM } from '#kernel';
 import type { Static } from '@sinclair/typebox';
 import type { KeySet } from './contract.ts';
 
@@ -25,30 +25,30 @@ interface KeySettings {
 
 const MIN_BITS = 2_048;
 
-const howToMakeOne = 'Make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048';
+const howToMakeOne = 'make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048';
 
-/**
- * The keys that the settings name, or undefined where none is named and one may be made.
- * @throws StartError for a key that cannot be used, and for none in production
- */
-export function keysFromSettings(settings: KeySettings): TokenKeys | undefined {
-  const { JWT_PRIVATE_KEY: current, JWT_PREVIOUS_KEY: previous } = settings;
-  if (current === undefined) return refuseIncomplete(settings);
-  const others = previous === undefined ? [] : [readPublicKey('JWT_PREVIOUS_KEY', previous)];
-  return tokenKeys(readPrivateKey('JWT_PRIVATE_KEY', current), others);
+/** The keys that the settings name, or undefined where none is named and one may be made. */
+export function keysFromSettings({ JWT_PRIVATE_KEY: current, JWT_PREVIOUS_KEY: previous }: KeySettings): TokenKeys | undefined {
+  if (current === undefined) return undefined;
+  return tokenKeys(readPrivateKey(current), previous === undefined ? [] : [readPublicKey(previous)]);
 }
 
-function refuseIncomplete(settings: KeySettings): undefined {
-  if (settings.JWT_PREVIOUS_KEY !== undefined) {
-    const remedy = 'Set JWT_PRIVATE_KEY to the key that signs, or take JWT_PREVIOUS_KEY away.';
-    throw new StartError('JWT_PREVIOUS_KEY is set without JWT_PRIVATE_KEY', remedy);
-  }
-  if (settings.NODE_ENV === 'production') {
-    throw new StartError(
-      'JWT_PRIVATE_KEY is not set, and in production no key is made up',
-      `Set it to an RSA private key of at least ${MIN_BITS} bits in PEM form. ${howToMakeOne}`,
-    );
-  }
+/** What is wrong with a private key, in words that follow the setting's name and never quote it; undefined when nothing is. */
+export function privateKeyProblem(pem: string): string | undefined {
+  return keyProblem('an RSA private key', () => readPrivateKey(pem));
+}
+
+/** The same for a key whose tokens are accepted. A private key will do too: it holds the public one. */
+export function publicKeyProblem(pem: string): string | undefined {
+  return keyProblem('an RSA key', () => readPublicKey(pem));
+}
+
+/** Sentences about keys that are good alone, but not as they are set. */
+export function keyContradictions({ NODE_ENV, JWT_PRIVATE_KEY, JWT_PREVIOUS_KEY }: KeySettings): string[] {
+  if (JWT_PRIVATE_KEY !== undefined) return [];
+  if (JWT_PREVIOUS_KEY !== undefined) return ['JWT_PREVIOUS_KEY is set without JWT_PRIVATE_KEY: set that to the key that signs, or take this one away.'];
+  if (NODE_ENV !== 'production') return [];
+  return [`JWT_PRIVATE_KEY is not set, and in production no key is made up: it must be an RSA private key of at least ${MIN_BITS} bits in PEM form; ${howToMakeOne}.`];
 }
 
 /** @param others public keys that are accepted beside the signing one */
@@ -65,31 +65,30 @@ export function tokenKeys(privateKey: KeyObject, others: readonly KeyObject[] = 
   };
 }
 
-function readPrivateKey(name: string, pem: string): KeyObject {
-  return requireStrongRsa(name, parse(name, 'an RSA private key', () => createPrivateKey(withLineEnds(pem))));
+function readPrivateKey(pem: string): KeyObject {
+  return createPrivateKey(withLineEnds(pem));
 }
 
-/** A private key will do too: it holds the public one. */
-function readPublicKey(name: string, pem: string): KeyObject {
-  return requireStrongRsa(name, parse(name, 'an RSA key', () => createPublicKey(withLineEnds(pem))));
+function readPublicKey(pem: string): KeyObject {
+  return createPublicKey(withLineEnds(pem));
 }
 
 /** What the parser complains about is not repeated: it may quote the key. */
-function parse(name: string, expected: string, read: () => KeyObject): KeyObject {
+function keyProblem(expected: string, read: () => KeyObject): string | undefined {
   try {
-    return read();
+    const key = read();
+    const problem = weakness(key);
+    return problem && `${problem}; ${howToMakeOne}`;
   } catch {
-    const remedy = `Line ends may be written as \\n. ${howToMakeOne}`;
-    throw new StartError(`${name} cannot be read: it must be ${expected} in PEM form, not encrypted`, remedy);
+    return `cannot be read: it must be ${expected} in PEM form, not encrypted, where line ends may be written as \\n; ${howToMakeOne}`;
   }
 }
 
-function requireStrongRsa(name: string, key: KeyObject): KeyObject {
+function weakness(key: KeyObject): string | undefined {
   const type = key.asymmetricKeyType;
-  if (type !== 'rsa') throw new StartError(`${name} is a key of type ${type}, but tokens are signed with RSA`, howToMakeOne);
+  if (type !== 'rsa') return `is a key of type ${type}, but tokens are signed with RSA`;
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (bits < MIN_BITS) throw new StartError(`${name} has ${bits} bits; at least ${MIN_BITS} are needed`, howToMakeOne);
-  return key;
+  return bits < MIN_BITS ? `has ${bits} bits; at least ${MIN_BITS} are needed` : undefined;
 }
 
 /** Environment files hold a PEM on one line, with `\n` spelled out. */

@@ -1,4 +1,4 @@
-/** Invariant I2 in process: the same values, errors, deadlines and cancellation as over a wire. */
+/** Invariant I2: the same values, errors, deadlines and cancellation wherever the callee is. What honestly differs stands in wire/diverge.test.ts. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
 import { pino } from 'pino';
@@ -9,7 +9,7 @@ import { strict } from '../contract/schemas.ts';
 import type { Operations } from '../contract/types.ts';
 import { Call } from './call.ts';
 import { Gate } from './gate.ts';
-import { inProcessClient } from './in-process.ts';
+import { placements } from '../wire/placement.testing.ts';
 
 const shelf = defineContract({
   name: 'shelf',
@@ -30,7 +30,7 @@ const nested = { maybe: { deep: [1, 2] }, map: { one: 1 } };
 let received: unknown;
 let seen: Call | undefined;
 let finished = 0;
-let letGo: () => void = () => undefined;
+let letGo: (() => void) | undefined;
 
 const operations: Operations<typeof shelf> = {
   async list(input, call) {
@@ -57,14 +57,14 @@ const operations: Operations<typeof shelf> = {
   nested: async () => nested,
 };
 
-for (const wire of [false, true]) {
+for (const [placement, place] of Object.entries(placements(t))) {
   const gate = new Gate('shelf');
   const callee = { contract: shelf, operations: operations as never, gate, log: pino({ level: 'silent' }) };
   const outcomes: string[] = [];
-  const client = inProcessClient(shelf, () => callee, { caller: 'test', wire, recorder: () => ({ observe: (_, outcome) => void outcomes.push(outcome) }) });
+  const client = await place(shelf, callee, { observe: (_, outcome) => void outcomes.push(outcome) });
   const call = () => Call.root('test', 5_000);
 
-  t.test(`calls ${wire ? 'through JSON' : 'as copies'}`, async (t) => {
+  t.test(`calls ${placement}`, async (t) => {
     t.test('values arrive, and are nobody else\'s', async (t) => {
       const input = { limit: 2 };
       const first = await client.list(input, call());
@@ -118,12 +118,14 @@ for (const wire of [false, true]) {
     });
 
     t.test('a closed gate refuses new calls and waits for those under way', async (t) => {
+      letGo = undefined;
       const pending = client.held({}, call());
+      while (!letGo) await sleep(1);
       let isClosed = false;
       const closed = gate.close().then(() => (isClosed = true));
       await t.rejects(client.list({ limit: 1 }, call()), { code: 'UNAVAILABLE' });
       t.notOk(isClosed);
-      letGo();
+      (letGo as () => void)();
       await Promise.all([pending, closed]);
       t.equal(gate.inFlight, 0);
       gate.open();
@@ -133,7 +135,7 @@ for (const wire of [false, true]) {
       const list = () => {
         throw new Error('at once');
       };
-      const hasty = inProcessClient(shelf, () => ({ ...callee, operations: { list } }), { caller: 'test', wire, recorder: () => ({ observe: () => undefined }) });
+      const hasty = await place(shelf, { ...callee, operations: { list } });
       await t.rejects(hasty.list({ limit: 1 }, call()), { code: 'INTERNAL' });
       t.equal(gate.inFlight, 0);
     });

@@ -43,7 +43,7 @@ export const kernelErrors = {
   FORBIDDEN: { status: 403, title: 'The role may not do this', remedy: 'Use an account with one of the roles that the route names.' },
   ROUTE_NOT_FOUND: { status: 404, title: 'No such route', remedy: 'See /docs.' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'The route does not take this method', remedy: 'See /docs.' },
-  REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time', remedy: 'Send the whole request within 30 seconds.' },
+  REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time', remedy: 'Send the whole request within 30 seconds, or what REQUEST_TIMEOUT_MS says.' },
   BODY_TOO_LARGE: { status: 413, title: 'The body is too large', remedy: 'Send at most 100 KiB.' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The content type is not taken', remedy: 'Send application/json.' },
   IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The idempotency key was used with another request', remedy: 'Use a new key for a new request.' },

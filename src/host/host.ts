@@ -13,6 +13,7 @@ import { readMigrations } from '../database/migration-files.ts';
 import { type Provisioned, provision } from '../database/provision.ts';
 import type { DeliveryResult } from '../events/delivery.ts';
 import { createHttpServer, type HttpModule } from '../http/server.ts';
+import type { Keeper } from '../keep.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { AnyModule } from '../module.ts';
 import type { KernelSettings } from '../settings/kernel-settings.ts';
@@ -47,7 +48,7 @@ export interface HostOptions {
   /** No other process can have used this database within the last second: the first writer need not wait for unknown ones. */
   readonly alone?: boolean;
   /** Where secrets of a development machine go; nowhere unless told. */
-  readonly keep?: (name: string, secret: Readonly<Record<string, string>>) => Promise<void>;
+  readonly keep?: Keeper;
   /** Is told each line for the operator at once, so that none is lost when the start fails later. */
   readonly onNote?: (line: string) => void;
   /** For tests by force, see probe.ts. */
@@ -171,7 +172,8 @@ export class Host {
       deliver: async (subscriber, events) => this.#deliver(subscriber, events),
       wake: (module) => this.#wake(module),
       note: (line) => this.#note(line),
-      keep: async (name, secret) => this.#options.keep?.(name, secret),
+      keep: async (name, secret) => this.#options.keep?.keep(name, secret),
+      forget: async (name, members) => this.#options.keep?.forget(name, members),
       probe: this.#options.probe,
       tracing: this.#options.tracing,
     });

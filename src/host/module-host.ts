@@ -41,6 +41,7 @@ export interface ModuleHostOptions {
   wake(module: string): void;
   note(line: string): void;
   keep(name: string, secret: Readonly<Record<string, string>>): Promise<void>;
+  forget(name: string, members: Readonly<Record<string, string>>): Promise<void>;
   readonly probe?: Probe | undefined;
   readonly tracing?: Tracing | undefined;
 }
@@ -184,6 +185,7 @@ async function partsOf(options: ModuleHostOptions, db: OrmDatabase): Promise<Par
     caches: options.caches,
     note: (line: string) => options.note(line),
     keep: async (name: string, secret: Readonly<Record<string, string>>) => options.keep(name, secret),
+    forget: async (name: string, members: Readonly<Record<string, string>>) => options.forget(name, members),
   })) as Parts;
 }
 

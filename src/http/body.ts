@@ -1,7 +1,8 @@
-/** Reads JSON bodies. Refuses what PostgreSQL cannot store and what would poison prototypes, before anything looks at it. */
+/** Reads JSON bodies. Refuses what PostgreSQL cannot store, what would poison prototypes and what can be read in two ways, before anything looks at it. */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { CallError } from '../contract/errors.ts';
+import { repeatsField } from './repeated-fields.ts';
 import { pointer } from './validation.ts';
 
 export const BODY_LIMIT = 100 * 1024;
@@ -18,12 +19,14 @@ export function acceptJson(app: FastifyInstance): void {
     void parse(request, text, (error, value) => {
       if (error) done(error);
       else if (text.includes('\\u') && hasUnstorableText(value)) done(new CallError('MALFORMED_BODY', UNSTORABLE));
+      else if (repeatsField(text, value)) done(new CallError('MALFORMED_BODY', REPEATED));
       else done(null, value);
     });
   });
 }
 
 const UNSTORABLE = 'a text holds a NUL character or half a surrogate pair';
+const REPEATED = 'an object has a field twice: send each once';
 
 /** In valid UTF-8 both can only come from \u escapes. Iterative: a body may nest deeper than the stack. */
 function hasUnstorableText(root: unknown): boolean {

@@ -8,6 +8,7 @@ import { continueTrace } from './trace.ts';
 
 const BY_NODE_CODE: Readonly<Record<string, readonly [KernelCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['HEADERS_TOO_LARGE', 'the headers have more than 16 KiB'],
+  HPE_INVALID_EOF_STATE: ['MALFORMED_REQUEST', 'the request ended before it was whole'],
   ERR_HTTP_REQUEST_TIMEOUT: ['REQUEST_TIMEOUT', 'the request did not arrive in time'],
 };
 

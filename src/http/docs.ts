@@ -15,12 +15,13 @@ const contentSecurityPolicy = {
   },
 };
 
-export async function serveDocs(app: FastifyInstance, facts: RouteFacts): Promise<void> {
+/** @param complete makes the whole document of that of the routes in this process */
+export async function serveDocs(app: FastifyInstance, facts: RouteFacts, complete: (own: object) => object = (own) => own): Promise<void> {
   await app.register(async (scope) => {
     scope.addHook('onRequest', openExchange(facts));
     await scope.register(helmet, { contentSecurityPolicy, strictTransportSecurity: false });
-    scope.get('/openapi.json', { schema: { hide: true } as object }, (_request, reply) => reply.send(app.swagger()));
-    await scope.register(swaggerUi, { routePrefix: '/docs', uiConfig: { displayRequestDuration: true } });
+    scope.get('/openapi.json', { schema: { hide: true } as object }, (_request, reply) => reply.send(complete(app.swagger())));
+    await scope.register(swaggerUi, { routePrefix: '/docs', uiConfig: { displayRequestDuration: true }, transformSpecification: (own) => complete(own) as Record<string, unknown>, transformSpecificationClone: false });
   });
 }
 

@@ -53,4 +53,8 @@ t.test('a server that closes', async (t) => {
     t.ok(performance.now() - begun < 5_000, 'without waiting for keep-alive times');
     await t.rejects(get(`${server.url}/health`, agent));
   });
+
+  await t.test('may take its time', async (t) => {
+    t.equal(server.app.initialConfig.pluginTimeout, 0, 'by default closing fails after 10 s, and takes the process along');
+  });
 });

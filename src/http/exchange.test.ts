@@ -60,7 +60,7 @@ t.test('request.call', async (t) => {
     const request = http.get(`${server.url}/api/v1/waits`).on('error', () => undefined);
     await until(() => calls.length > seen, 'the handler');
     t.equal(calls.at(-1)!.signal.aborted, false);
-    request.destroy();
+    request.socket!.resetAndDestroy();
     await once(calls.at(-1)!.signal, 'abort');
     t.throws(() => calls.at(-1)!.throwIfOver(), { code: 'CANCELLED' });
     going.resolve();
@@ -114,7 +114,7 @@ t.test('the gate of a module', async (t) => {
   await t.test('counts work whose client has gone', async (t) => {
     const request = http.get(`${server.url}/api/v1/held`).on('error', () => undefined);
     await until(() => inFlight === 1, 'the handler');
-    request.destroy();
+    request.socket!.resetAndDestroy();
     await until(() => server.lines.some(({ status }) => status === 499), 'the server to notice');
     t.equal(inFlight, 1);
     held.resolve();

@@ -3,6 +3,11 @@
  *
  *   open --reply sent--> closed (recorded)
  *   open --client gone--> closed (recorded as 499, the call is cancelled)
+ *   open --client sends no more, LEAVING_MS after the call began--> open, but the call is cancelled
+ *
+ * A client that has said all and one that closed its connection look alike: both send a FIN. The former sends it right after the
+ * request and waits for the answer, the latter when its own time is over. So an early FIN changes nothing, a late one cancels
+ * the call, and in either case the answer is written, if only that the call was cancelled.
  *
  * It listens to the reply's `close` itself: Fastify's onResponse hook does not run when the client has gone, and
  * costs two listeners and two clock reads more.
@@ -46,6 +51,8 @@ export interface RouteFacts {
 export const DEFAULT_DEADLINE_MS = 10_000;
 
 const CLIENT_CLOSED_REQUEST = 499;
+/** A FIN that was sent with the request has come by then. */
+const LEAVING_MS = 1_000;
 const SLOW_SECONDS = 1;
 
 export class Exchange {
@@ -59,6 +66,7 @@ export class Exchange {
   readonly #reply: FastifyReply;
   readonly #startedAt = performance.now();
   #call: Call | undefined;
+  #calledAt = 0;
   #abort: AbortController | undefined;
   #closed = false;
   #afterwards: (() => void) | undefined;
@@ -74,7 +82,7 @@ export class Exchange {
     const log = new RequestLog(route.log, request.id, this.traceId);
     request.log = log.asFastify();
     reply.log = request.log;
-    route.inHand.add(reply.raw);
+    route.inHand.add(reply.raw, this);
     route.load?.enter();
     reply.raw.on('close', () => this.#close());
   }
@@ -86,10 +94,11 @@ export class Exchange {
   /** The context for what the handler calls; made on first use, since many handlers answer from memory. */
   get call(): Call {
     if (this.#call) return this.#call;
+    this.#calledAt = performance.now();
     this.#abort = new AbortController();
     if (this.#reply.raw.destroyed) this.#abort.abort();
     this.#call = new Call({
-      deadline: Date.now() + this.route.deadlineMs - (performance.now() - this.#startedAt),
+      deadline: Date.now() + this.route.deadlineMs - (this.#calledAt - this.#startedAt),
       caller: this.route.module,
       requestId: this.#request.id,
       traceparent: this.traceparent,
@@ -104,6 +113,10 @@ export class Exchange {
   afterwards(action: () => void): void {
     if (this.#closed) action();
     else this.#afterwards = action;
+  }
+
+  clientSendsNoMore(): void {
+    if (performance.now() - this.#calledAt >= LEAVING_MS) this.#abort?.abort();
   }
 
   #close(): void {

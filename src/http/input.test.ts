@@ -100,7 +100,9 @@ t.test('input', async (t) => {
 
   await t.test('headers are checked', async (t) => {
     const get = async (key: string) => server.request('GET', '/api/v1/keyed', { headers: { 'idempotency-key': key } });
-    isProblem(t, await get('a b'), 400, 'VALIDATION_FAILED');
+    const refused = await get('a b');
+    isProblem(t, refused, 400, 'VALIDATION_FAILED');
+    t.equal(refused.body.detail, 'the headers do not fit: see errors');
     isProblem(t, await get('k'.repeat(256)), 400, 'VALIDATION_FAILED');
     t.equal((await get('k'.repeat(255))).status, 200);
   });
@@ -143,6 +145,15 @@ t.test('input', async (t) => {
     }
     const fine = await post('{"items":[{"name":"\\ud83d\\ude00 \\u00e4 \\\\u0000","quantity":1}]}');
     t.equal(fine.body.got.items[0].name, '😀 ä \\u0000');
+  });
+
+  await t.test('a field that is there twice is refused, wherever it is', async (t) => {
+    const twice = ['{"items":[],"items":[{"name":"tea","quantity":1}]}', '{"items":[{"name":"tea","quantity":1,"quant\\u0069ty":900}]}'];
+    for (const body of twice) {
+      const reply = await post(body);
+      isProblem(t, reply, 400, 'MALFORMED_BODY');
+      t.equal(reply.body.detail, 'an object has a field twice: send each once');
+    }
   });
 
   await t.test('bodies that are not UTF-8 are refused', async (t) => {

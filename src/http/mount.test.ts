@@ -28,6 +28,14 @@ const broken: Readonly<Record<string, readonly [(app: RouteApp) => unknown, RegE
     (app) => app.get('/x', { config: anyone, schema: { headers: Type.Object({ 'Idempotency-Key': Type.String() }) } }, async () => ({})),
     /names the header Idempotency-Key: write it in lower case/,
   ],
+  'hides from the OpenAPI document': [
+    (app) => app.get('/x', { config: anyone, schema: { hide: true } as object }, async () => ({})),
+    /shop: GET \/api\/v1\/x hides itself from the OpenAPI document: remove schema\.hide;/,
+  ],
+  'hides by a tag': [
+    (app) => app.get('/x', { config: anyone, schema: { tags: ['X-HIDDEN'] } as object }, async () => ({})),
+    /remove the tag X-HIDDEN;/,
+  ],
   'has a schema with an unknown keyword': [
     (app) => app.post('/x', { config: anyone, schema: { body: Type.Object({ a: Type.String({ minimumLength: 3 }) }) } }, async () => ({})),
     /minimumLength/,

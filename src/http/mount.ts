@@ -16,7 +16,7 @@ import type { Documentation } from './openapi.ts';
 import { type Overload, OVERLOADED } from './overload.ts';
 import type { Limit, Limits } from './rate-limit.ts';
 import type { RouteApp, RoutesPlugin } from './route.ts';
-import { accessOf, requirePath, strictSchema } from './route-rules.ts';
+import { accessOf, refuseHiding, requirePath, strictSchema } from './route-rules.ts';
 import { commonHeaders } from './security-headers.ts';
 import { urlError } from './url.ts';
 
@@ -59,6 +59,7 @@ export async function mount(app: FastifyInstance, owner: Owner, routes: RoutesPl
 
 function prepare(route: RouteOptions, owner: Owner, door: Door): void {
   const access = accessOf(route, labelOf(route, owner));
+  refuseHiding(route, labelOf(route, owner));
   const bodiless = route.schema?.body === undefined;
   const facts = factsOf(route, owner, door);
   const checks = { admit: door.admission(access), limit: door.limits(route.config?.limit) };

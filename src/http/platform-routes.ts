@@ -15,8 +15,8 @@ export interface Readiness {
 
 export interface PlatformState {
   readonly registry: Registry;
-  readonly modules: readonly { readonly name: string; health(): ModuleHealth }[];
-  ready(): Readiness;
+  readonly modules: readonly { readonly name: string; health(): ModuleHealth | Promise<ModuleHealth> }[];
+  ready(): Readiness | Promise<Readiness>;
 }
 
 const HealthReply = strict(
@@ -63,12 +63,12 @@ export function platformRoutes(state: PlatformState): RoutesPlugin {
 
 function healthRoutes(app: RouteApp, state: PlatformState): void {
   app.get('/health', { config, schema: health }, async () => {
-    const modules = Object.fromEntries(state.modules.map((module) => [module.name, module.health()]));
+    const modules = Object.fromEntries(await Promise.all(state.modules.map(async (module) => [module.name, await module.health()] as const)));
     const healthy = Object.values(modules).every((one) => one === 'healthy');
     return { status: healthy ? ('healthy' as const) : ('degraded' as const), modules };
   });
   app.get('/ready', { config, schema: readiness }, async (_request, reply) => {
-    const { ready, reasons } = state.ready();
+    const { ready, reasons } = await state.ready();
     if (!ready) reply.code(503).header('retry-after', RETRY_AFTER_SECONDS);
     return reply.send({ ready, reasons: [...reasons] });
   });

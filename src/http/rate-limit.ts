@@ -29,12 +29,14 @@ export interface LimitOptions {
   /** Where all processes count together; without it each counts by itself. */
   readonly redisUrl: string | undefined;
   readonly log: Logger;
+  /** Sets these counts apart from those of others in the same Redis, e.g. of services behind this process that count the same requests. */
+  readonly countedAs?: string | undefined;
 }
 
 /** @throws TypeError from the result when a route names an unknown bucket */
-export async function createLimits(app: FastifyInstance, { perMinute, redisUrl, log }: LimitOptions): Promise<Limits> {
+export async function createLimits(app: FastifyInstance, { perMinute, redisUrl, log, countedAs }: LimitOptions): Promise<Limits> {
   if (perMinute === 0) return (bucket) => void checkBucket(bucket);
-  const counts = redisUrl === undefined ? undefined : await SharedCounts.open(redisUrl, log);
+  const counts = redisUrl === undefined ? undefined : await SharedCounts.open(redisUrl, log, countedAs);
   if (counts) app.addHook('onClose', async () => counts.close());
   await app.register(rateLimit, { global: false, ...(counts && { store: counts.store }) });
   const general = limiter(app, perMinute, callerOf);

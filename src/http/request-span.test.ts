@@ -110,7 +110,7 @@ t.test('a request', async (t) => {
     const id = uuidv7();
     const request = http.get(`${server.url}/api/v1/held`, { headers: { 'x-request-id': id } }).on('error', () => undefined);
     await arrived.promise;
-    request.destroy();
+    request.socket!.resetAndDestroy();
     const span = await spanOf(shop, id);
     t.match(span, { failed: false, attributes: { 'cleave.problem': 'CANCELLED' } });
     t.notOk('http.response.status_code' in span.attributes);

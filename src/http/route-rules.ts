@@ -26,6 +26,17 @@ type Parts = Readonly<Partial<Record<'body' | 'querystring' | 'params' | 'header
 
 const NO_QUERY = { type: 'object', properties: {}, additionalProperties: false };
 
+/** What is not in the document escapes whatever is held against it: the tests of roles, of replies and of odd input ask the routes that it has. */
+const HIDING_TAG = 'X-HIDDEN';
+
+/** @throws TypeError when the OpenAPI document would be silent about the route */
+export function refuseHiding({ schema }: RouteOptions, label: string): void {
+  const { hide, tags = [] } = (schema ?? {}) as { hide?: boolean; tags?: readonly string[] };
+  if (hide || tags.includes(HIDING_TAG)) {
+    throw new TypeError(`${label} hides itself from the OpenAPI document: remove ${hide ? 'schema.hide' : `the tag ${HIDING_TAG}`}; who may not call it is kept out by config.access`);
+  }
+}
+
 /**
  * Refuses what a route does not name: fields, parameters, and a query where it has none.
  * @throws TypeError when a header is named as none arrives

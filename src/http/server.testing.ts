@@ -1,6 +1,5 @@
 /** For the tests beside: a real server on a free port with routes of a test's own, and keys that sign tokens for it. */
 import { createSign, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Test } from 'tap';
 import type { Role } from '../calls/call.ts';
@@ -8,6 +7,7 @@ import { createLog, type LogLevel } from '../log/log.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { uuidv7 } from '../uuid.ts';
 import type { TokenIssuer } from './auth.ts';
+import { exchangeBytes, type Manner } from './raw.testing.ts';
 import type { RoutesPlugin } from './route.ts';
 import { createHttpServer, type HttpServerOptions } from './server.ts';
 import { type KeySet, TOKEN_ALGORITHM, TOKEN_AUDIENCE, TOKEN_ISSUER, TOKEN_TYPE, type TokenKey } from './token-claims.ts';
@@ -57,7 +57,7 @@ export interface TestServer {
   readonly lines: Record<string, unknown>[];
   request(method: string, path: string, init?: RequestChanges): Promise<TestReply>;
   /** Writes bytes to a new connection and returns all that comes back. */
-  raw(bytes: string): Promise<string>;
+  raw(bytes: string, manner?: Manner): Promise<string>;
 }
 
 interface RequestChanges {
@@ -105,7 +105,7 @@ export async function testServer(t: TestScope, init: ServerChanges = {}): Promis
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
   t.teardown(async () => app.close());
   const request: TestServer['request'] = async (...what) => send(url, ...what);
-  return { app, url, metrics, lines, request, raw: async (bytes) => exchangeBytes(url, bytes) };
+  return { app, url, metrics, lines, request, raw: async (bytes, manner) => exchangeBytes(url, bytes, manner) };
 }
 
 async function publishKey(): Promise<KeySet> {
@@ -146,18 +146,4 @@ async function send(url: string, method: string, path: string, { token, headers,
   const answer = await response.text();
   const isJson = response.headers.get('content-type')?.includes('json') ?? false;
   return { status: response.status, headers: response.headers, body: isJson && answer !== '' ? JSON.parse(answer) : answer };
-}
-
-function exchangeBytes(url: string, bytes: string): Promise<string> {
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    let received = '';
-    const socket = connect(Number(port), hostname, () => socket.write(bytes));
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk: string) => {
-      received += chunk;
-    });
-    socket.on('error', reject);
-    socket.on('close', () => resolve(received));
-  });
 }

@@ -31,21 +31,26 @@ export class SharedCounts {
   readonly patience = new Patience(ANSWER_MS);
   readonly #redis: Redis;
   readonly #log: Logger;
+  readonly #prefix: string;
   readonly #probes: FastifyRateLimitStore;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  private constructor(redis: Redis, log: Logger) {
+  private constructor(redis: Redis, log: Logger, prefix: string) {
     this.#redis = redis;
     this.#log = log;
-    this.#probes = new RedisStore(false, false, redis, PREFIX);
+    this.#prefix = prefix;
+    this.#probes = new RedisStore(false, false, redis, prefix);
     // What a lost connection means is told once, by `fall`; ioredis tells it at every attempt.
     redis.on('error', () => undefined);
     redis.on('close', () => this.fall(new Error('the connection is closed')));
   }
 
-  /** Resolves when Redis has answered, or after a second; a Redis that comes later is found then. */
-  static async open(url: string, log: Logger): Promise<SharedCounts> {
+  /**
+   * Resolves when Redis has answered, or after a second; a Redis that comes later is found then.
+   * @param countedAs only those with the same name count together
+   */
+  static async open(url: string, log: Logger, countedAs?: string): Promise<SharedCounts> {
     const { Redis } = await import('ioredis');
     const redis = new Redis(url, {
       lazyConnect: true,
@@ -57,7 +62,7 @@ export class SharedCounts {
       retryStrategy: (attempt) => Math.min(RECONNECT_MOST_MS, 50 * attempt),
       connectionName: 'cleave',
     });
-    const counts = new SharedCounts(redis, log);
+    const counts = new SharedCounts(redis, log, countedAs === undefined ? PREFIX : `${PREFIX}${countedAs}:`);
     await redis.connect().catch((error: unknown) => counts.fall(error));
     return counts;
   }
@@ -69,7 +74,7 @@ export class SharedCounts {
 
   /** For the `store` option of @fastify/rate-limit. */
   get store(): FastifyRateLimitStoreCtor {
-    const init = [this, new RedisStore(false, false, this.#redis, PREFIX)] as const;
+    const init = [this, new RedisStore(false, false, this.#redis, this.#prefix)] as const;
     return class extends Store {
       constructor() {
         super(...init);

@@ -44,7 +44,7 @@ const MAX_REPORTED = 20;
 /** Fastify's hook for the error of a failed validation. */
 export function validationError(errors: FastifySchemaValidationError[], part: string): CallError {
   const places = (errors as ErrorObject[]).filter(({ keyword }) => keyword !== 'if').slice(0, MAX_REPORTED);
-  return new CallError('VALIDATION_FAILED', `the ${PART_NAMES[part] ?? part} does not fit: see errors`, { errors: places.map(describe) });
+  return new CallError('VALIDATION_FAILED', `the ${PART_NAMES[part] ?? part} ${part === 'headers' ? 'do' : 'does'} not fit: see errors`, { errors: places.map(describe) });
 }
 
 const PART_NAMES: Readonly<Record<string, string>> = { querystring: 'query', params: 'path' };

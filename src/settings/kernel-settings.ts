@@ -30,8 +30,8 @@ export const kernelSettings = Type.Object({
   DATA_DIR: Type.String({ default: '.data', minLength: 1, description: 'Folder of the embedded database; relative to the project.' }),
   DATABASE_ROLE_PREFIX: Type.String({
     default: 'cleave_',
-    pattern: '^[a-z][a-z0-9_]{0,29}$',
-    expected: 'up to 30 lower-case letters, digits and underscores, the first one a letter',
+    pattern: '^(?!pg_)[a-z][a-z0-9_]{0,29}$',
+    expected: 'up to 30 lower-case letters, digits and underscores, the first one a letter, and not pg_, which PostgreSQL keeps for its own roles',
     description:
       'Begins the name of each database role that is made (`cleave_orders`); lets two deployments share one server. ' +
       'Keep it as long as the database lives.',
@@ -68,6 +68,12 @@ export const kernelSettings = Type.Object({
         'within 100 ms, each process counts by itself.',
     }),
   ),
+  REQUEST_TIMEOUT_MS: Type.Integer({
+    default: 30_000,
+    minimum: 100,
+    maximum: 600_000,
+    description: 'How long a request may take to arrive, in ms, before it is answered with 408; looked at once a second.',
+  }),
   OVERLOAD_DELAY_MS: Type.Integer({
     default: 100,
     minimum: 0,
@@ -75,6 +81,14 @@ export const kernelSettings = Type.Object({
     description:
       'How long requests may keep waiting for the processor or for a database connection, in ms, before others are turned ' +
       'away with 503, so that those taken are answered soon; 0: however long.',
+  }),
+  SHUTDOWN_NOTICE_MS: Type.Integer({
+    default: 100,
+    minimum: 0,
+    maximum: 600_000,
+    description:
+      'How long after SIGTERM or Ctrl-C new connections are still taken while `/ready` answers 503, in ms; counts towards ' +
+      'SHUTDOWN_TIMEOUT_MS. Behind a load balancer: longer than it takes to look there.',
   }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     default: 10_000,

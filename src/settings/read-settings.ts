@@ -1,6 +1,6 @@
 /** Settings come from the environment and are checked against a schema before anything else starts. */
 import type { Static, TObject } from '@sinclair/typebox';
-import { convert, example, expectation, isOptional, type SettingSchema } from './setting-schema.ts';
+import { convert, example, expectation, isOptional, type SettingSchema, type SettingsSchema } from './setting-schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -21,9 +21,12 @@ export function readSettings<S extends TObject>(schema: S, env: Environment): Se
   for (const [name, property] of Object.entries(schema.properties as Record<string, SettingSchema>)) {
     const text = env[name]?.trim() ? env[name] : undefined;
     const setting = text === undefined ? property.default : convert(property, text);
-    if (setting !== undefined) value[name] = setting;
+    const complaint = text !== undefined && typeof setting === 'string' ? property.complaint?.(setting) : undefined;
+    if (complaint !== undefined) problems.push(`${name} ${complaint}.`);
+    else if (setting !== undefined) value[name] = setting;
     else if (text !== undefined || !isOptional(property)) problems.push(problem(name, property, text));
   }
+  if (problems.length === 0) problems.push(...((schema as SettingsSchema).contradictions?.(value as never) ?? []));
   return problems.length > 0 ? { problems } : { value: value as Static<S> };
 }
 

@@ -20,6 +20,17 @@ export interface SettingSchema extends TSchema {
   readonly duration?: boolean;
   /** Words for what is expected, where the schema alone would not make a readable sentence. */
   readonly expected?: string;
+  /**
+   * What is wrong with a text that the rest of the schema takes: words that follow the setting's name and never quote a
+   * secret, e.g. `has 1024 bits; at least 2048 are needed`. Undefined when nothing is.
+   */
+  readonly complaint?: (text: string) => string | undefined;
+}
+
+/** What a whole schema of settings may say beyond JSON Schema. */
+export interface SettingsSchema {
+  /** Sentences about settings that are good alone, but not together. */
+  readonly contradictions?: (settings: never) => string[];
 }
 
 const anyText = {} as SettingSchema;

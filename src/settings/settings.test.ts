@@ -78,6 +78,21 @@ t.test('a secret that does not fit is not printed', async (t) => {
   t.notMatch(readSettings(kernelSettings, { DATABASE_URL: 'mysql://me:hunter2@host/db' }).problems!.join(), 'hunter2');
 });
 
+t.test('a setting may have a rule of its own, and settings may contradict each other', async (t) => {
+  const pair = Type.Object(
+    { FIRST: Type.String({ complaint: (text: string) => (text === 'odd' ? 'is odd' : undefined) }), SECOND: Type.Optional(Type.String()) },
+    { contradictions: ({ FIRST, SECOND }: { FIRST: string; SECOND?: string }) => (FIRST === SECOND ? ['FIRST and SECOND are the same.'] : []) },
+  );
+  t.same(readSettings(pair, { FIRST: 'odd', SECOND: 'odd' }).problems, ['FIRST is odd.']);
+  t.same(readSettings(pair, { FIRST: 'even', SECOND: 'even' }).problems, ['FIRST and SECOND are the same.']);
+  t.same(readSettings(pair, { FIRST: 'even' }).value, { FIRST: 'even' });
+});
+
+t.test('roles do not take a name that PostgreSQL keeps for itself', async (t) => {
+  t.match(readSettings(kernelSettings, { DATABASE_ROLE_PREFIX: 'pg_' }).problems, [/^DATABASE_ROLE_PREFIX is "pg_": .* not pg_/]);
+  t.equal(readSettings(kernelSettings, { DATABASE_ROLE_PREFIX: 'pg' }).value?.DATABASE_ROLE_PREFIX, 'pg');
+});
+
 t.test('durations are whole milliseconds or a number with a unit', async (t) => {
   const read = (text: string) => readSettings(Type.Object({ TTL: Duration() }), { TTL: text }).value?.TTL;
   t.same(

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { testEnvironment } from './environment.ts';
+import { testEnvironment, wireAsked } from './environment.ts';
 import type { TestScope } from './scope.ts';
 
 export interface ChildOrder {
@@ -11,6 +11,8 @@ export interface ChildOrder {
   /** Point at which the process kills itself, see `src/host/probe.ts`. */
   readonly dieAt?: string | undefined;
   readonly migrations?: string | undefined;
+  /** Sends contract calls through JSON. */
+  readonly wire: boolean;
 }
 
 export interface ShopProcess {
@@ -28,6 +30,8 @@ export interface ShopStart {
   readonly dieAt?: string;
   /** Folder of migrations; the project's own unless given. */
   readonly migrations?: string;
+  /** Sends contract calls through JSON; default: as the environment variable CLEAVE_WIRE says. */
+  readonly wire?: boolean;
 }
 
 /**
@@ -39,7 +43,7 @@ export function shopProcesses(t: TestScope): { start(options: ShopStart): Promis
   return {
     async start(options) {
       const { child, ended } = spare;
-      child.send({ adminUrl: options.adminUrl, env: { ...testEnvironment, ...options.settings }, dieAt: options.dieAt, migrations: options.migrations } satisfies ChildOrder);
+      child.send({ adminUrl: options.adminUrl, env: { ...testEnvironment, ...options.settings }, dieAt: options.dieAt, migrations: options.migrations, wire: options.wire ?? wireAsked() } satisfies ChildOrder);
       const url = await Promise.race([once(child, 'message').then(([message]) => (message as { url: string }).url), ended.then(() => undefined)]);
       spare = loadedProcess(t);
       return { url, process: child, ended, kill: async (signal) => (child.kill(signal), ended) };

@@ -14,7 +14,7 @@ import { TEST_ROLE_PREFIX } from './database.ts';
 const modules = await discoverModules();
 process.once('message', (order: ChildOrder) => void run(order));
 
-async function run({ adminUrl, env, dieAt, migrations }: ChildOrder): Promise<void> {
+async function run({ adminUrl, env, dieAt, migrations, wire }: ChildOrder): Promise<void> {
   const checked = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   if (checked.problems.length > 0) throw new Error(checked.problems.join('\n'));
   const settings = { ...(checked.values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
@@ -24,6 +24,7 @@ async function run({ adminUrl, env, dieAt, migrations }: ChildOrder): Promise<vo
     settings,
     moduleSettings: checked.values,
     log: createLog(settings.LOG_LEVEL),
+    wire,
     ...(migrations !== undefined && { migrations }),
     ...(dieAt !== undefined && { probe: (point: string) => (point === dieAt ? dieNow() : undefined) }),
   });

@@ -20,6 +20,8 @@ export interface TestDatabase {
   /** Superuser connection string of the clone. */
   readonly adminUrl: string;
   readonly name: string;
+  /** Begins the names of its roles; default: `TEST_ROLE_PREFIX`. */
+  readonly rolePrefix?: string;
   drop(): Promise<void>;
 }
 

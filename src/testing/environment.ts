@@ -10,5 +10,11 @@ export const testEnvironment: Readonly<Record<string, string>> = {
   POOL_SIZE: '3',
   RATE_LIMIT_PER_MINUTE: '0',
   OVERLOAD_DELAY_MS: '0',
+  SHUTDOWN_NOTICE_MS: '0',
   ...testAdmin,
 };
+
+/** Whether contract calls and events are to go through JSON in this run, see docs/decisions/0021. */
+export function wireAsked(): boolean {
+  return process.env['CLEAVE_WIRE'] === 'json';
+}

@@ -15,7 +15,7 @@ import type { Tracing } from '../trace/tracing.ts';
 import { checkSettings } from '../settings/check-settings.ts';
 import { type KernelSettings, kernelSettings } from '../settings/kernel-settings.ts';
 import { cloneDatabase, emptyDatabase, TEST_ROLE_PREFIX, type TestDatabase } from './database.ts';
-import { testAdmin, testEnvironment } from './environment.ts';
+import { testAdmin, testEnvironment, wireAsked } from './environment.ts';
 import type { TestScope } from './scope.ts';
 
 export { discoverModules } from '../host/discover.ts';
@@ -82,9 +82,9 @@ async function startTestHost(database: TestDatabase, options: TestShopOptions): 
   const env = { ...testEnvironment, ...options.settings };
   const checked = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   if (checked.problems.length > 0) throw new Error(checked.problems.join('\n'));
-  const settings = { ...(checked.values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
+  const settings = { ...(checked.values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: database.rolePrefix ?? TEST_ROLE_PREFIX };
   const log = createLog(settings.LOG_LEVEL);
-  return startHost({ modules, adminUrl: database.adminUrl, settings, moduleSettings: checked.values, log, wire: options.wire ?? process.env['CLEAVE_WIRE'] === 'json', alone: options.database === undefined, tracing: options.tracing, ...(options.probe && { probe: options.probe }), ...(options.migrations && { migrations: options.migrations }) });
+  return startHost({ modules, adminUrl: database.adminUrl, settings, moduleSettings: checked.values, log, wire: options.wire ?? wireAsked(), alone: options.database === undefined, tracing: options.tracing, ...(options.probe && { probe: options.probe }), ...(options.migrations && { migrations: options.migrations }) });
 }
 
 export class TestShop {

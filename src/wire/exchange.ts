@@ -36,8 +36,8 @@ export class WireError extends Error {
   }
 }
 
-/** What undici says where not a byte of the request has left. */
-const UNREACHED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'UND_ERR_CLOSED', 'UND_ERR_DESTROYED']);
+/** What undici says where not a byte of the request has left. A connection that was made can time out, too, hence no ETIMEDOUT. */
+export const UNREACHED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_CLOSED']);
 
 /**
  * @throws WireError
@@ -66,10 +66,8 @@ function errorOf(error: unknown, replica: Replica): Error {
   if (error instanceof WireError) return error;
   const { code = '', message } = error as { code?: string; message: string };
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new WireError('garbled', `${replica.origin} answers more than can be read`, error);
-  if (UNREACHED.has(code)) {
-    replica.suspect();
-    return new WireError('unreached', `${replica.origin} cannot be reached: ${message}`, error);
-  }
+  replica.suspect();
+  if (UNREACHED.has(code)) return new WireError('unreached', `${replica.origin} cannot be reached: ${message}`, error);
   return new WireError('lost', `the connection to ${replica.origin} broke: ${message}`, error);
 }
 

@@ -45,6 +45,8 @@ export async function createInternalServer({ modules, tokens, log }: InternalSer
   const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false });
   const door = new InternalDoor(tokens, log);
   app.addHook('onRequest', (_request, reply, done) => door.refuseWhileClosing(reply) || done());
+  // What is in hand is the last on its connection: closing would wait for it to be silent otherwise.
+  app.addHook('onSend', async (_request, reply) => void (door.isClosing && reply.header('connection', 'close')));
   app.addHook('preClose', async () => door.close());
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
@@ -67,6 +69,10 @@ class InternalDoor {
   constructor(tokens: ServiceTokens, log: Logger) {
     this.#tokens = tokens;
     this.#log = log;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing;
   }
 
   close(): void {

@@ -3,7 +3,8 @@
  * that are drawn at random: the one with fewer requests under way. That keeps away from a replica that is slow without
  * anybody having to know why, and does not herd all callers to the one that was idle a moment ago.
  *
- *   trusted --cannot be connected to--> suspect for SUSPECT_MS --> trusted
+ *   trusted --cannot be connected to, or its connection breaks--> suspect for SUSPECT_MS --> trusted
+ *   suspect --answers--> trusted
  *
  * Suspects are asked only when nobody else is left.
  */
@@ -17,15 +18,23 @@ const KEEP_ALIVE_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 const SUSPECT_MS = 1_000;
 
+export interface ReplicaLimits {
+  /** Per replica. */
+  readonly connections?: number;
+  /** Most bytes of an answer; -1: any number, for answers that are not held. */
+  readonly answerBytes?: number;
+}
+
 export class Replica {
   readonly origin: Origin;
   readonly pool: Pool;
   underWay = 0;
   #suspectUntil = 0;
 
-  constructor(origin: Origin) {
+  constructor(origin: Origin, limits: ReplicaLimits) {
     this.origin = origin;
-    this.pool = new Pool(origin, { connections: CONNECTIONS, pipelining: 1, keepAliveTimeout: KEEP_ALIVE_MS, connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: ANSWER_LIMIT });
+    const { connections = CONNECTIONS, answerBytes = ANSWER_LIMIT } = limits;
+    this.pool = new Pool(origin, { connections, pipelining: 1, keepAliveTimeout: KEEP_ALIVE_MS, connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: answerBytes });
   }
 
   get isTrusted(): boolean {
@@ -43,10 +52,12 @@ export class Replica {
 
 export class Replicas {
   readonly #discovery: Discovery;
+  readonly #limits: ReplicaLimits;
   readonly #known = new Map<Origin, Replica>();
 
-  constructor(discovery: Discovery) {
+  constructor(discovery: Discovery, limits: ReplicaLimits = {}) {
     this.#discovery = discovery;
+    this.#limits = limits;
   }
 
   /**
@@ -54,7 +65,7 @@ export class Replicas {
    * @returns undefined where no replica is known
    */
   choose(module: string, without?: Replica): Replica | undefined {
-    const all = this.#discovery.originsOf(module).map((origin) => this.#replica(origin));
+    const all = this.#discovery.originsOf(module).map((origin) => this.at(origin));
     const others = all.length > 1 ? all.filter((replica) => replica !== without) : all;
     const trusted = others.filter((replica) => replica.isTrusted);
     return betterOfTwo(trusted.length > 0 ? trusted : others);
@@ -65,10 +76,10 @@ export class Replicas {
     await Promise.all([...this.#known.values()].map(async ({ pool }) => pool.destroy()));
   }
 
-  #replica(origin: Origin): Replica {
+  at(origin: Origin): Replica {
     const known = this.#known.get(origin);
     if (known) return known;
-    const replica = new Replica(origin);
+    const replica = new Replica(origin, this.#limits);
     this.#known.set(origin, replica);
     return replica;
   }

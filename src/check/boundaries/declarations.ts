@@ -4,6 +4,7 @@
  * A contract that is imported counts as
  * - consumed, where its events are named: `on(orders.events.orderPlaced, …)`;
  * - depended on, where its client is taken (`clients.orders`) or typed (`typeof orders`), or a schema is imported beside the contract.
+ * A module may handle events of its own without declaring it: that is no need of another one, and closes no cycle.
  * The types of its events (`typeof orders.events`) and its error codes may be used under either. Tests are free: they declare nothing.
  */
 import { isTest, moduleOf } from './layout.ts';
@@ -23,7 +24,7 @@ export interface Needs {
   readonly used: { readonly dependencies: readonly Reference[]; readonly consumes: readonly Reference[] };
   /** Every import of another contract, whatever for. */
   readonly imported: readonly Reference[];
-  /** Events handled: module and key in its contract. */
+  /** Events handled, its own included: module and key in its contract. */
   readonly events: readonly (Reference & { readonly event: string | undefined })[];
 }
 
@@ -40,6 +41,7 @@ export function definitionPath(module: string): string {
 function needsOfModule(project: Project, module: string): Needs {
   const inProduction = project.edges.filter(({ file }) => moduleOf(file) === module && !isTest(file));
   const edges = inProduction.filter((edge) => (contractBehind(edge) ?? module) !== module);
+  const toItself = inProduction.filter((edge) => contractBehind(edge) === module);
   const dependencies = declared(project, module, edges, 'dependencies');
   const keys = new Map(dependencies.map(({ key, module: other }) => [key, other]));
   const events = edges.flatMap((edge) => eventsThrough(edge, project));
@@ -48,7 +50,7 @@ function needsOfModule(project: Project, module: string): Needs {
     declared: { dependencies, consumes: declared(project, module, edges, 'consumes') },
     used: { dependencies: [...clientsTaken(project, module, keys), ...edges.flatMap((edge) => typesThrough(edge, project))], consumes: events },
     imported: edges.map((edge) => reference(contractBehind(edge)!, edge)),
-    events,
+    events: [...events, ...toItself.flatMap((edge) => eventsThrough(edge, project, ({ isHandled }) => isHandled))],
   };
 }
 
@@ -85,11 +87,11 @@ function constant(project: Project, module: string, file: string, name: string |
   return properties && { file: edge.target.path, properties };
 }
 
-function eventsThrough(edge: Edge, project: Project): (Reference & { event: string | undefined })[] {
+function eventsThrough(edge: Edge, project: Project, counts: (use: { isHandled: boolean }) => boolean = () => true): (Reference & { event: string | undefined })[] {
   const other = contractBehind(edge)!;
   const local = localContract(edge, project);
   const events = project.facts.get(edge.file)?.events ?? [];
-  return events.filter(({ of }) => of === local).map(({ event, line }) => ({ module: other, file: edge.file, line, event }));
+  return events.filter((use) => use.of === local && counts(use)).map(({ event, line }) => ({ module: other, file: edge.file, line, event }));
 }
 
 function typesThrough(edge: Edge, project: Project): Reference[] {

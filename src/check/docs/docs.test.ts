@@ -10,6 +10,7 @@ import { complaintsOfRedocly } from '../redocly.testing.ts';
 import { asyncapiDocument } from './asyncapi.ts';
 import { envelopeOf, envelopeSchema } from './envelope.ts';
 import { generateDocs, outdated } from './generated.ts';
+import { moduleGraph } from './graph.ts';
 import { eventsOf, readModel } from './model.ts';
 import { readmeWithPicture } from './readme.ts';
 
@@ -46,9 +47,16 @@ t.test('it knows every event with its publisher and its subscribers', async (t) 
 t.test('whoever consumes a contract is shown as handling an event of it', async (t) => {
   for (const { contract, consumes } of modules) {
     const handled = model.modules.find(({ name }) => name === contract.name)!.handles;
-    const publishers = new Set(handled.map((type) => type.split('.')[0]!));
+    const publishers = new Set(handled.map((type) => type.split('.')[0]!).filter((publisher) => publisher !== contract.name));
     t.same([...publishers].toSorted(), Object.values(consumes).map(({ name }) => name).toSorted(), contract.name);
   }
+});
+
+t.test('what a module publishes is handled by itself only where it says on(…), and is no arrow then', async (t) => {
+  const published = model.modules.flatMap(({ name, contract, handles }) => eventsOf(contract).map(([, { type }]) => ({ name, own: handles.includes(type) })));
+  t.ok(published.some(({ own }) => own));
+  t.ok(published.some(({ own }) => !own));
+  t.notMatch(moduleGraph(model), /^ *(\w+) -\.-> \1$/m);
 });
 
 t.test('each example of an event is one by its schema', async (t) => {

@@ -41,7 +41,7 @@ export async function readModel(root: string): Promise<ShopModel> {
   return { version, modules };
 }
 
-/** Events that each module's sources name of other contracts, by type: subscribers exist only once a module is set up. */
+/** Events that each module's sources name of other contracts, and those of its own that they handle, by type: subscribers exist only once a module is set up. */
 function handledEvents(tree: Tree, contracts: readonly Contract[]): Map<string, string[]> {
   const byName = new Map(contracts.map((contract) => [contract.name, contract]));
   const typesOf = ({ events }: Needs): string[] =>

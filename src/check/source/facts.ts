@@ -36,8 +36,11 @@ export interface Facts {
   readonly imports: At<Import>[];
   /** String literals and the fixed parts of templates, but not what is imported from. */
   readonly strings: At<{ text: string }>[];
-  /** `orders.events.orderPlaced`: `of` is orders; `event` is undefined where the events are taken apart elsewhere. */
-  readonly events: At<{ of: string; event: string | undefined }>[];
+  /**
+   * `orders.events.orderPlaced`: `of` is orders; `event` is undefined where the events are taken apart elsewhere.
+   * `isHandled` where it is what `on(…)` is called with.
+   */
+  readonly events: At<{ of: string; event: string | undefined; isHandled: boolean }>[];
   /** Clients that are taken by key: `clients.catalog`, `const { catalog } = clients`. */
   readonly clients: At<{ key: string }>[];
   /** `typeof catalog`, or `typeof catalog.events` with `member` events. */
@@ -89,7 +92,7 @@ function noteUse(node: Node, facts: Facts, lineOf: LineOf): void {
   if (isPropertyAccessExpression(node)) {
     const { expression: target, name } = node;
     if (isPropertyAccessExpression(target) && isIdentifier(target.expression) && target.name.text === 'events') {
-      facts.events.push({ of: target.expression.text, event: name.text, line: lineOf(node) });
+      facts.events.push({ of: target.expression.text, event: name.text, isHandled: isHandled(node), line: lineOf(node) });
     }
     if (nameOf(target) === 'clients') facts.clients.push({ key: name.text, line: lineOf(node) });
   }
@@ -97,12 +100,16 @@ function noteUse(node: Node, facts: Facts, lineOf: LineOf): void {
     const { initializer } = node;
     for (const key of keysOf(node.name)) {
       if (nameOf(initializer) === 'clients') facts.clients.push({ key, line: lineOf(node) });
-      if (isIdentifier(initializer) && key === 'events') facts.events.push({ of: initializer.text, event: undefined, line: lineOf(node) });
+      if (isIdentifier(initializer) && key === 'events') facts.events.push({ of: initializer.text, event: undefined, isHandled: false, line: lineOf(node) });
     }
   }
   if (isBindingElement(node) && node.propertyName && nameOf(node.propertyName) === 'clients' && node.name && isObjectBindingPattern(node.name)) {
     facts.clients.push(...keysOf(node.name).map((key) => ({ key, line: lineOf(node) })));
   }
+}
+
+function isHandled({ parent }: Node): boolean {
+  return parent !== undefined && isCallExpression(parent) && nameOf(parent.expression) === 'on';
 }
 
 function noteObject(node: Node, facts: Facts, lineOf: LineOf): void {

@@ -113,6 +113,12 @@ t.test('a process that is killed while it initialises leaves nothing that stands
   t.notOk(readdirSync(dataDir).some((name) => name.startsWith('.unfinished-')));
 });
 
+const onLinux = { skip: process.platform !== 'linux' && 'only Linux has /proc' };
+
+t.test('a folder that cannot be made is named, also where Node would try for ever', onLinux, async (t) => {
+  await t.rejects(start(t, '/proc/cleave/data'), { name: 'StartError', message: /^the data folder \/proc\/cleave\/data cannot be written to: ENOENT/ });
+});
+
 const forRoot = { skip: !root && 'only root can test this' };
 
 t.test('in a folder that only root may enter the data lie outside and the folder links to them', forRoot, async (t) => {

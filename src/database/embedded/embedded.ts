@@ -12,10 +12,11 @@
  * Two locks that die with their holder guard it: `postgres.lock` is held exclusively during each of these changes,
  * `postgres.users` is held in common by every process that uses the server, for as long as it does.
  */
-import { mkdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { makeFolder } from '../../make-folder.ts';
 import { StartError } from '../../settings/start-error.ts';
 import { type Binaries, binariesFor } from './binaries.ts';
 import { type FileLock, lock, tryLock } from './file-lock.ts';
@@ -180,7 +181,7 @@ async function whileLocked<T>(dataDir: string, work: () => Promise<T>): Promise<
 function makeDataDir(dataDir: string): string {
   const folder = resolve(dataDir);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     tryLock(join(folder, 'postgres.lock'), 'shared')?.release();
     return realpathSync(folder);
   } catch (error) {

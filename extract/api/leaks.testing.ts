@@ -1,0 +1,73 @@
+/** What must leave the shop through no reply, well answered or refused: traces of its code, its SQL, its files, its host. */
+import { hostname } from 'node:os';
+import { projectRoot } from '../../src/host/discover.ts';
+
+/** Shorter names of hosts are words that a reply may well contain. */
+const SHORTEST_HOST = 4;
+
+const LEAKS: readonly RegExp[] = [
+  /\bat (async )?[\w.<>#[\] ]*\(?(file:|\/|node:)/,
+  /\bnode_modules\b|\bnode:internal\b|\bfile:\/\//,
+  /\/[\w-]+\.(ts|js|mjs|sql)\b/,
+  /\bselect\b.{1,200}\bfrom\b|\bupdate [\w."]+ set\b|\b(insert into|delete from)\b|\b(create|alter|drop) (table|index|schema|role)\b/is,
+  /\brelation "|syntax (error|for type)|\bduplicate key value\b|\bviolates [\w-]+ constraint\b/,
+  /127\.0\.0\.1|\bpostgres(ql)?:\/\//,
+  literally(projectRoot),
+  ...(hostname().length >= SHORTEST_HOST ? [literally(hostname())] : []),
+];
+
+/** Texts that came from outside and look like a leak: a product may well be named like a statement, and is shown again and again. */
+export class Said {
+  readonly #texts = new Set<string>();
+
+  /** A body as it is sent, or part of a URL. */
+  add(...texts: readonly (string | undefined)[]): void {
+    for (const text of texts.flatMap((each) => (each === undefined ? [] : [each, ...textsIn(parsed(each))]))) {
+      if (LEAKS.some((leak) => leak.test(text))) this.#texts.add(text);
+    }
+  }
+
+  /** What is left of a text without what was said. */
+  without(text: string): string {
+    return [...this.#texts].toSorted((a, b) => b.length - a.length).reduce((left, said) => left.replaceAll(said, ' '), text);
+  }
+
+  /** Whether it is part of what was said: replies shorten texts. */
+  has(part: string): boolean {
+    return [...this.#texts].some((text) => text.includes(part));
+  }
+}
+
+/** @param said what the body may repeat */
+export function leaks(body: unknown, said: Said): string[] {
+  const texts = typeof body === 'string' ? body.split('\n') : textsIn(body);
+  return texts.flatMap((text) => {
+    const own = said.without(text);
+    const found = LEAKS.map((leak) => leak.exec(own)?.[0]).find((part) => part !== undefined && !said.has(part));
+    return found === undefined ? [] : [`it leaks ${JSON.stringify(found)}: ${text.slice(0, 500)}`];
+  });
+}
+
+/** All texts of a value, names of fields included. Without recursion: what is sent may be nested deeper than any stack. */
+function textsIn(value: unknown): string[] {
+  const texts: string[] = [];
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next === 'string') texts.push(next);
+    else if (typeof next === 'object' && next !== null) for (const [name, inner] of Object.entries(next)) left.push(name, inner);
+  }
+  return texts;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function literally(text: string): RegExp {
+  return new RegExp(`(?<![\\w-])${text.replaceAll(/[^\w/-]/g, '\\$&')}(?![\\w-])`);
+}

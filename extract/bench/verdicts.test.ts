@@ -1,0 +1,37 @@
+/** Whatever is demanded of the shop is missed where it is not reached: no figure is only told. */
+import t from 'tap';
+import { ofOverload, ofStorm, ofTracing } from './verdicts.ts';
+
+const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99 });
+const rounds = { perSecond: { median: 1, min: 1, max: 1 }, p50: 1, p99: 1, cpuUs: { median: 100, min: 100, max: 100 }, throughPerSecond: undefined };
+
+function missed(findings: ReturnType<typeof ofStorm>): string[] {
+  return findings.filter(({ holds }) => holds === false).map(({ what }) => what.trim());
+}
+
+t.test('sign-ins may slow neither steady orders nor as many as the shop takes', async (t) => {
+  const storm = (steady: number, full: number) => ({
+    steady: { alone: times(20), during: times(steady), besideLoop: times(40) },
+    full: { alone: times(100), during: times(full), besideLoop: undefined },
+    checksPerSecond: 30,
+    refusedPerSecond: 0,
+  });
+  t.same(missed(ofStorm(storm(30, 150))), []);
+  t.same(missed(ofStorm(storm(37, 150))), ['p99 beside that without sign-ins']);
+  t.same(missed(ofStorm(storm(30, 151))), ['p99 beside that without sign-ins']);
+});
+
+t.test('overload must be refused soon, and be over when it is over', async (t) => {
+  const good = { peak: 1_000, goodput: 900, taken: times(100), refused: times(50), before: times(20), after: times(30), wrongAfter: 0 };
+  t.same(missed(ofOverload(good)), []);
+  t.same(missed(ofOverload({ ...good, goodput: 899 })), ['taken when 3 times as many are sent, beside that']);
+  t.same(missed(ofOverload({ ...good, refused: { ...times(40), p999: 51 } })), ['the others are refused within, p99.9']);
+  t.same(missed(ofOverload({ ...good, after: times(31) })), ['10 s after it, p99 beside that before it']);
+  t.same(missed(ofOverload({ ...good, wrongAfter: 1 })), ['10 s after it, orders not taken']);
+});
+
+t.test('tracing that is switched off may take half a percent of a request', async (t) => {
+  const cost = (places: number) => ({ nsPerPlace: 10, requests: [{ title: 'GET', places, off: rounds, on: rounds }] });
+  t.same(missed(ofTracing(cost(50))), []);
+  t.same(missed(ofTracing(cost(51))), ['what they take with tracing off, of the CPU time']);
+});

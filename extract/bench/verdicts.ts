@@ -1,0 +1,117 @@
+/** What is demanded of each figure, and what else is told of it. Pure: what has been measured comes in, lines of the report go out. */
+import type { EventFlow } from './flow/event-flow.ts';
+import { type FullHouse, ORDERS, PRODUCTS, USERS } from './full-house.ts';
+import type { Idle } from './idle-memory.ts';
+import type { Latency } from './idle-latency.ts';
+import type { Times } from './open-loop.ts';
+import type { OutboxCost } from './outbox-cost.ts';
+import { NORMAL_AFTER_MS, type Overload, TIMES } from './overload.ts';
+import { QUESTIONS } from './questions.ts';
+import { atLeast, atMost, type Finding, told } from './report.ts';
+import { ORDERS_PER_SECOND, SIGNING_IN, type Storm } from './storm.ts';
+import type { TracingCost } from './tracing-cost.ts';
+
+const MOST_CALL_US = 2;
+const MOST_LATENCY_MS = 10;
+const MOST_EVENT_MS = { p50: 5, p99: 25 };
+const MOST_DRAIN_SECONDS = 15;
+const MOST_RESIDENT_MIB = 220;
+const MOST_STORM_RATIO = 1.5;
+const LEAST_GOODPUT = 0.9;
+const MOST_REFUSAL_MS = 50;
+/** A p99 of a few hundred orders differs by so much from one round to the next when nothing has happened between them. */
+const MOST_NORMAL_RATIO = 1.5;
+const LEAST_WITH_OUTBOX = 0.8;
+const MOST_SIZE_RATIO = 1.5;
+/** A tenth of what the rounds of a benchmark on a machine of its own differ by: less than that nobody can measure. */
+const MOST_TRACING_OFF_PERCENT = 0.5;
+
+export function ofCalls(addedUs: Readonly<Record<string, number>>): Finding[] {
+  return Object.entries(addedUs).map(([operation, us]) => atMost(`a call of ${operation} in process adds`, us, 'µs', MOST_CALL_US));
+}
+
+export function ofEvents({ atRate, drainSeconds }: EventFlow): Finding[] {
+  return [
+    atMost('commit to handled at 200 events/s, p50', atRate.p50, 'ms', MOST_EVENT_MS.p50),
+    atMost('commit to handled at 200 events/s, p99', atRate.p99, 'ms', MOST_EVENT_MS.p99),
+    atMost('100,000 waiting events are handled within', drainSeconds, 's', MOST_DRAIN_SECONDS),
+  ];
+}
+
+export function ofLatency({ orders, p50, p99, max }: Latency): Finding[] {
+  return [
+    atMost(`event to handled, idle, median of ${orders}`, p50, 'ms', MOST_LATENCY_MS),
+    told('event to handled, idle, p99 / max', `${p99.toFixed(2)} / ${max.toFixed(2)} ms`),
+  ];
+}
+
+export function ofStorm({ steady, full, checksPerSecond, refusedPerSecond }: Storm): Finding[] {
+  return [
+    ...([[`${ORDERS_PER_SECOND} orders/s`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, besideLoop }]) => [
+      told(`${what}, ms p50 / p99`, both(alone)),
+      told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
+      atMost('  p99 beside that without sign-ins', during.p99 / alone.p99, 'x', MOST_STORM_RATIO),
+      ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
+    ]),
+    told('passwords checked / sign-ins refused meanwhile', `${checksPerSecond.toFixed()}/s / ${refusedPerSecond.toFixed()}/s`),
+  ];
+}
+
+export function ofOverload({ peak, goodput, taken, refused, before, after, wrongAfter }: Overload): Finding[] {
+  return [
+    told('as many orders as the shop takes, answers/s', peak.toFixed()),
+    atLeast(`  taken when ${TIMES} times as many are sent, beside that`, goodput / peak, 'x', LEAST_GOODPUT),
+    told('  those taken, ms p50 / p99', both(taken)),
+    atMost('  the others are refused within, p99', refused.p99, 'ms', MOST_REFUSAL_MS),
+    atMost('  the others are refused within, p99.9', refused.p999, 'ms', MOST_REFUSAL_MS),
+    told('  the others are refused within, the last of all rounds', `${refused.max.toFixed(1)} ms`),
+    told('  at half the peak, before it, ms p50 / p99', both(before)),
+    told(`  ${NORMAL_AFTER_MS / 1_000} s after it, ms p50 / p99`, both(after)),
+    atMost(`  ${NORMAL_AFTER_MS / 1_000} s after it, p99 beside that before it`, after.p99 / before.p99, 'x', MOST_NORMAL_RATIO),
+    atMost(`  ${NORMAL_AFTER_MS / 1_000} s after it, orders not taken`, wrongAfter, 'in all', 0),
+  ];
+}
+
+export function ofOutbox({ published, unpublished }: OutboxCost): Finding[] {
+  return [
+    told('POST /orders without handling, answers/s, without its event', unpublished.toFixed()),
+    atLeast('  with its event, beside that', published / unpublished, 'x', LEAST_WITH_OUTBOX),
+  ];
+}
+
+export function ofSize(found: FullHouse): Finding[] {
+  const crowd = `${PRODUCTS / 1e6} M products, ${USERS / 1e3} k users, ${ORDERS / 1e6} M orders`;
+  return QUESTIONS.flatMap((question) => {
+    const { few, many } = found[question];
+    return [
+      told(`${question}, ms p50 / p99, with the demo data`, `${few.p50.toFixed(2)} / ${few.p99.toFixed(1)}`),
+      told(`  with ${crowd}`, `${many.p50.toFixed(2)} / ${many.p99.toFixed(1)}`),
+      atMost('  p50 beside that with the demo data', many.p50 / few.p50, 'x', MOST_SIZE_RATIO),
+    ];
+  });
+}
+
+export function ofTracing({ nsPerPlace, requests }: TracingCost): Finding[] {
+  return [
+    told('a place where a span could begin or end, tracing off', `${nsPerPlace.toFixed(1)} ns`),
+    ...requests.flatMap(({ title, places, off, on }) => [
+      told(`${title}, such places passed`, places.toFixed()),
+      atMost('  what they take with tracing off, of the CPU time', (places * nsPerPlace) / (10 * off.cpuUs.median), '%', MOST_TRACING_OFF_PERCENT),
+      told('  CPU µs each, tracing off / on', `${off.cpuUs.median.toFixed()} / ${on.cpuUs.median.toFixed()}`),
+      told('  answers/s, tracing off / on', `${off.perSecond.median.toFixed()} / ${on.perSecond.median.toFixed()}`),
+    ]),
+  ];
+}
+
+/** Only the fresh shop is held to a floor: how much a process keeps after load is the allocator's affair. */
+export function ofMemory(idle: Idle, when: 'fresh' | 'after all that'): Finding[] {
+  const what = `the idle shop, ${when}`;
+  return [
+    when === 'fresh' ? atMost(`${what}, resident`, idle.residentMiB, 'MiB', MOST_RESIDENT_MIB) : told(`${what}, resident`, `${idle.residentMiB.toFixed(1)} MiB`),
+    told(`${what}, CPU`, `${idle.cpuPercent.toFixed(2)} % of a core`),
+  ];
+}
+
+function both({ p50, p99 }: Pick<Times, 'p50' | 'p99'>): string {
+  return `${p50.toFixed(1)} / ${p99.toFixed(1)}`;
+}

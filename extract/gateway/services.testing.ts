@@ -1,0 +1,109 @@
+/** A shop whose modules run as services of their own behind a gateway, all in the process of a test. */
+import { cloneDatabase, discoverModules, type TestDatabase, type TestScope, TEST_ROLE_PREFIX, TestShop } from '#testing';
+import { type Host, startHost } from '../../src/host/host.ts';
+import { served } from '../../src/host/served.ts';
+import { createLog } from '../../src/log/log.ts';
+import { checkSettings } from '../../src/settings/check-settings.ts';
+import { kernelSettings, type KernelSettings } from '../../src/settings/kernel-settings.ts';
+import { testEnvironment } from '../../src/testing/environment.ts';
+import type { Discovery, Origin } from '../../src/wire/discovery.ts';
+import { createInternalServer } from '../../src/wire/internal-server.ts';
+import { wirePeers } from '../../src/wire/peers.ts';
+import { ServiceTokens } from '../../src/wire/service-tokens.ts';
+import { type Gateway, startGateway } from './gateway.ts';
+import { gatewaySettings, type GatewaySettings } from './gateway-settings.ts';
+
+const tokens = new ServiceTokens('a secret that only services of tests know');
+
+export interface ServicesOptions {
+  /** Names of modules; each list is a service. */
+  readonly services: readonly (readonly string[])[];
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+interface Service {
+  readonly host: Host;
+  readonly database: TestDatabase;
+  stop(): Promise<void>;
+}
+
+/** Where the services are; filled while they start. */
+class Addresses {
+  readonly publicly: Record<string, Origin[]> = {};
+  readonly internally: Record<string, Origin[]> = {};
+
+  get public(): Discovery {
+    return { originsOf: (module) => this.publicly[module] ?? [], close: async () => undefined };
+  }
+
+  get internal(): Discovery {
+    return { originsOf: (module) => this.internally[module] ?? [], close: async () => undefined };
+  }
+}
+
+/** The whole, asked through its gateway as a shop in one process is. */
+export class ShopOfServices extends TestShop {
+  readonly gateway: Gateway;
+  readonly services: readonly Service[];
+  readonly addresses: Addresses;
+
+  constructor(gateway: Gateway, services: readonly Service[], addresses: Addresses) {
+    super(services[0]!.host, services[0]!.database);
+    this.gateway = gateway;
+    this.services = services;
+    this.addresses = addresses;
+  }
+
+  override get url(): string {
+    return this.gateway.url;
+  }
+
+  /** The service that hosts a module. */
+  hosting(module: string): Service {
+    return this.services.find(({ host }) => host.hosted.some(({ contract }) => contract.name === module))!;
+  }
+}
+
+export async function servicesBehindGateway(t: TestScope, { services, settings = {} }: ServicesOptions): Promise<ShopOfServices> {
+  const addresses = new Addresses();
+  const started = await Promise.all(services.map(async (modules) => startService(modules, addresses, settings)));
+  t.teardown(async () => {
+    for (const service of started) await service.stop();
+  });
+  const gateway = await testGateway(t, addresses, settings);
+  return new ShopOfServices(gateway, started, addresses);
+}
+
+export async function testGateway(t: TestScope, addresses: Pick<Addresses, 'public' | 'internal'>, settings: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+  const { values, problems } = checkSettings({ kernel: kernelSettings, gateway: gatewaySettings }, { ...testEnvironment, ...settings });
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  const all = { ...values['kernel'], ...values['gateway'] } as KernelSettings & GatewaySettings;
+  const gateway = await startGateway({ modules: await discoverModules(), publicly: addresses.public, internally: addresses.internal, tokens, settings: all, log: createLog(all.LOG_LEVEL) });
+  t.teardown(async () => gateway.stop());
+  return gateway;
+}
+
+async function startService(hosted: readonly string[], addresses: Addresses, settings: Readonly<Record<string, string>>): Promise<Service> {
+  const modules = await discoverModules();
+  const database = await cloneDatabase();
+  const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
+  const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
+  const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
+  const peers = wirePeers({ discovery: addresses.internal, tokens, handlerTimeoutMs: kernel.EVENT_HANDLER_TIMEOUT_MS });
+  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone: true });
+  const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
+  const internalUrl = await internal.listen({ host: '127.0.0.1', port: 0 });
+  for (const module of hosted) {
+    addresses.publicly[module] = [host.url];
+    addresses.internally[module] = [internalUrl];
+  }
+  return {
+    host,
+    database,
+    stop: async () => {
+      await internal.close();
+      await host.stop();
+      await database.drop();
+    },
+  };
+}

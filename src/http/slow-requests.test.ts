@@ -1,0 +1,32 @@
+/** What does not arrive in time is answered, and the connection is free again. */
+import t from 'tap';
+import type { RoutesPlugin } from './route.ts';
+import { testServer } from './server.testing.ts';
+
+let handled = 0;
+const routes: RoutesPlugin = async (app) => {
+  app.post('/orders', { config: { access: 'anyone' } }, async () => ({ handled: (handled += 1) }));
+};
+
+const LATE = /^HTTP\/1\.1 408 Request Timeout\r\ncontent-type: application\/problem\+json\r\n[^]*connection: close\r\n[^]*"code":"REQUEST_TIMEOUT"/;
+const head = 'POST /api/v1/orders HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n';
+const stalled: Readonly<Record<string, string>> = {
+  'in its headers': head,
+  'in its body': `${head}content-length: 2\r\n\r\n{`,
+  'in a chunk of its body': `${head}transfer-encoding: chunked\r\n\r\n1\r\n{\r\n`,
+};
+
+t.test('a request that stalls is answered with 408 when its time is over', async (t) => {
+  const server = await testServer(t, { routes, settings: { REQUEST_TIMEOUT_MS: 1_000 } });
+  const began = performance.now();
+  const answers = await Promise.all(Object.entries(stalled).map(async ([where, bytes]) => [where, await server.raw(bytes)] as const));
+  const took = performance.now() - began;
+  for (const [where, answer] of answers) t.match(answer, LATE, where);
+  t.ok(took >= 1_000 && took < 5_000, `after ${took} ms: a second, and one more to notice; Node.js by itself would take 60 s`);
+  t.equal(handled, 0);
+});
+
+t.test('requests have 30 seconds unless told otherwise, and are looked at every second', async (t) => {
+  const { server } = (await testServer(t, { routes })).app;
+  t.match(server, { requestTimeout: 30_000, headersTimeout: 30_000 });
+});

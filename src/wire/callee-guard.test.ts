@@ -1,0 +1,97 @@
+/** What stands between a caller and a callee in trouble: breaker, budget of retries, bulkhead. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { Call } from '../calls/call.ts';
+import { type BreakerState, CalleeGuard } from './callee-guard.ts';
+import { nobody, peer, till, tillCallee } from './fixtures.testing.ts';
+import { overTheWire, serve } from './placement.testing.ts';
+import { RetryBudget } from './retry-budget.ts';
+
+const call = (ms = 5_000) => Call.root('test', ms);
+
+t.test('a breaker opens after five failures, asks again with one call, and closes', async (t) => {
+  const states: BreakerState[] = [];
+  const guard = new CalleeGuard('till', (state) => states.push(state));
+  let isWell = false;
+  let asked = 0;
+  const { origin } = await peer(t, (request, reply) => {
+    asked += 1;
+    if (isWell) reply.writeHead(200, { 'content-type': 'application/json' }).end('{"n":1}');
+    else request.socket.destroy();
+  });
+  const client = overTheWire(t, till, origin, undefined, guard);
+  for (let n = 0; n < 5; n += 1) await t.rejects(client.put({}, call()), { code: 'OUTCOME_UNKNOWN' });
+  t.equal(guard.state, 'open');
+  const before = asked;
+  const started = performance.now();
+  for (let n = 0; n < 100; n += 1) await t.rejects(client.put({}, call()), { code: 'UNAVAILABLE', message: /again and again/ });
+  t.equal(asked, before, 'while it is open nobody is asked');
+  t.ok(performance.now() - started < 250, 'and nobody waits');
+
+  await sleep(600);
+  await t.rejects(client.put({}, call()), { code: 'OUTCOME_UNKNOWN' });
+  t.equal(asked, before + 1);
+  t.equal(guard.state, 'open', 'the call that tried failed');
+  isWell = true;
+  while (guard.state !== 'closed') {
+    await sleep(50);
+    await client.put({}, call()).catch(() => undefined);
+  }
+  t.same(await client.put({}, call()), { n: 1 });
+  t.same(states.filter((state, n) => state !== states[n - 1]), ['open', 'half-open', 'open', 'half-open', 'closed']);
+});
+
+t.test('a refusal, and who gives up, say nothing of the callee\'s health', async (t) => {
+  const guard = new CalleeGuard('till', () => undefined);
+  const { origin } = await peer(t, (_request, reply) => void reply.writeHead(409, { 'content-type': 'application/json' }).end('{"module":"till","code":"FULL","detail":"it is full"}'));
+  const client = overTheWire(t, till, origin, undefined, guard);
+  for (let n = 0; n < 10; n += 1) await t.rejects(client.set({ n }, call()), { code: 'FULL' });
+  const silent = overTheWire(t, till, (await peer(t, () => undefined)).origin, undefined, guard);
+  for (let n = 0; n < 10; n += 1) {
+    const giveUp = new AbortController();
+    const pending = silent.count({}, Call.root('test', 5_000, { signal: giveUp.signal }));
+    giveUp.abort();
+    await t.rejects(pending, { code: 'CANCELLED' });
+  }
+  t.equal(guard.state, 'closed');
+});
+
+t.test('retries stay within a tenth of the calls', async (t) => {
+  const budget = new RetryBudget();
+  let granted = 0;
+  for (let n = 0; n < 10_000; n += 1) {
+    budget.earn();
+    while (budget.spend()) granted += 1;
+  }
+  t.ok(granted <= 1_010 && granted >= 1_000, `${granted} were granted`);
+});
+
+t.test('a callee in trouble is asked at most a tenth more often', async (t) => {
+  let asked = 0;
+  const { origin } = await peer(t, (request, reply) => {
+    asked += 1;
+    if (asked % 2 === 0) request.socket.destroy();
+    else reply.writeHead(200, { 'content-type': 'application/json' }).end('{"n":1}');
+  });
+  const client = overTheWire(t, till, origin);
+  const calls = 400;
+  for (let n = 0; n < calls; n += 1) await client.count({}, call()).catch(() => undefined);
+  t.ok(asked > calls && asked <= calls * 1.1 + 10, `${asked} requests for ${calls} calls`);
+});
+
+t.test('a callee that hangs takes no more than its share of the callers', async (t) => {
+  const guard = new CalleeGuard('till', () => undefined);
+  const { origin } = await peer(t, () => undefined);
+  const client = overTheWire(t, till, origin, undefined, guard);
+  const outcomes = await Promise.all(Array.from({ length: 200 }, async () => client.count({}, call(300)).catch(({ code }: { code: string }) => code)));
+  const refused = outcomes.filter((outcome) => outcome === 'UNAVAILABLE').length;
+  t.ok(refused >= 200 - 128, `${refused} were refused at once`);
+  t.equal(guard.underWay, 0);
+});
+
+t.test('a replica that is away is passed over', async (t) => {
+  const callee = tillCallee();
+  const client = overTheWire(t, till, [await nobody(), await serve(t, callee)]);
+  for (let n = 0; n < 50; n += 1) await client.put({}, call());
+  t.equal(callee.state.n, 50, 'commands too: they had not been sent');
+});
