@@ -9,6 +9,7 @@ import { startTracing } from '../../src/trace/start.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
 import { type Command, EXIT_USAGE, readArguments, UsageError } from '../command.ts';
 import { discoveryOf } from '../discovery/discovery-of.ts';
+import { tellParent } from '../parent.ts';
 import { serviceSecret } from '../serve/service-secret.ts';
 import { readTopology } from '../topology/read-topology.ts';
 import type { Topology } from '../topology/topology.ts';
@@ -68,6 +69,7 @@ async function start(life: Life, modules: readonly AnyModule[], topology: Topolo
     const hangUp = setTimeout(() => gateway.hangUp(), settings.SHUTDOWN_TIMEOUT_MS);
     await gateway.stop().finally(() => clearTimeout(hangUp));
   });
+  tellParent({ public: gateway.url });
   say(`The gateway of ${topology.name} is up after ${(performance.now() / 1_000).toFixed(1)} s: ${gateway.url}`);
 }
 

@@ -25,10 +25,10 @@ export function report({ name, gateway }: Topology, { all }: Supervisor): UpRepo
   return { topology: name, url: front!.url, processes };
 }
 
-function reportOf({ plan, child }: Supervised): ProcessReport {
-  const { name, modules, host, port, internalPort } = plan;
-  const internal = child!.up?.internal ?? (internalPort === undefined ? undefined : `http://${host}:${internalPort}`);
-  return { name, modules, url: child!.up?.public ?? `http://${host}:${port}`, internalUrl: internal, pid: child!.pid };
+/** All are up, so each has told where it is. */
+function reportOf({ plan: { name, modules }, child }: Supervised): ProcessReport {
+  const { pid, up } = child!;
+  return { name, modules, url: up!.public, internalUrl: up!.internal, pid };
 }
 
 export function summary({ topology, url, processes }: UpReport, administrator: Administrator | undefined): string {
