@@ -40,7 +40,10 @@ async function replica(t: TestScope, url: string, { module = 'payments', how = '
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const registration = new Registration({ url, tokens, caller: module, log }, { service: module, modules: [module], public: origin, internal: origin });
-  t.teardown(async () => void (await Promise.all([registration.end(), closed(server)])));
+  t.teardown(async () => {
+    await registration.end();
+    await closed(server);
+  });
   return { origin, registration, become: (next) => (now = next), die: async () => closed(server) };
 }
 

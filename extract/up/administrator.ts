@@ -1,7 +1,5 @@
 /** The administrator of all services together: each has a database of its own, but there is one to sign in as. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { keepIn } from '../../src/keep.ts';
 import type { UpSettings } from './environment.ts';
 
@@ -22,18 +20,10 @@ export async function administratorOf(env: Environment, { dataDir, kernel }: Pic
   const username = env['ADMIN_USERNAME'] || 'admin';
   if (env['ADMIN_PASSWORD']) return { username, password: env['ADMIN_PASSWORD'], isNew: false };
   if (kernel.NODE_ENV === 'production') return undefined;
-  const kept = await keptIn(dataDir);
-  if (kept) return { ...kept, isNew: false };
+  const keeper = keepIn(dataDir, kernel.DATABASE_URL);
+  const kept = await keeper.find('admin');
+  if (typeof kept?.['username'] === 'string' && typeof kept['password'] === 'string') return { username: kept['username'], password: kept['password'], isNew: false };
   const made = { username, password: randomBytes(15).toString('base64url') };
-  await keepIn(dataDir).keep('admin', made);
+  await keeper.keep('admin', made);
   return { ...made, isNew: true };
-}
-
-async function keptIn(dataDir: string): Promise<{ username: string; password: string } | undefined> {
-  try {
-    const { username, password } = JSON.parse(await readFile(join(dataDir, 'admin.json'), 'utf8')) as Record<string, unknown>;
-    return typeof username === 'string' && typeof password === 'string' ? { username, password } : undefined;
-  } catch {
-    return undefined;
-  }
 }
