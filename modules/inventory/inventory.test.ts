@@ -196,7 +196,7 @@ void t.test('a deleted product is gone, but orders of it that are under way are 
 
 void t.test('a deleted product is gone at once, also while its event is on its way; a catalog that is down hides no stock', async (t) => {
   const { id: productId } = await shop.product({ stock: 5 });
-  const { gate } = shop.host.module('catalog');
+  const { gate } = shop.module('catalog');
   await gate.close();
   t.match(await get(productId), { status: 200, body: { available: 5 } });
   gate.open();
