@@ -1,9 +1,9 @@
 /** `up` with real processes: what it says, what it starts again, and that it leaves nothing behind, however it ends. */
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import t from 'tap';
+import { adminCredentials, shopUrl } from '../demo/admin.ts';
 import type { UpReport } from './report.ts';
 import { freePort, isAlive, oneService, placeFor, untilGone } from './up.testing.ts';
 
@@ -25,10 +25,12 @@ void t.test('what dies is started again, and that is said; SIGTERM leaves nothin
   t.match(up.output(), `Shop      http://127.0.0.1:${port}\n`);
   t.equal(await isReady(`http://127.0.0.1:${port}`), true);
 
-  const admin = JSON.parse(await readFile(join(dirname(file), 'admin.json'), 'utf8')) as { username: string; password: string };
-  t.match(up.output(), `Administrator: ${admin.username}, password ${admin.password} (shown this once`);
-  const signIn = await fetch(`http://127.0.0.1:${port}/api/v1/users/authenticate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(admin) });
-  t.equal(signIn.status, 200, 'the demo finds who the administrator is');
+  const env = { DATA_DIR: dirname(file) };
+  t.equal(await shopUrl(env), `http://127.0.0.1:${port}`, 'the demo finds the shop');
+  const { username, password } = await adminCredentials(env);
+  t.match(up.output(), `Administrator: ${username}, password ${password} (shown this once`);
+  const signIn = await fetch(`http://127.0.0.1:${port}/api/v1/users/authenticate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
+  t.equal(signIn.status, 200, 'and its administrator');
 
   process.kill(Number(pid), 'SIGKILL');
   await up.says(/shop has ended \(SIGKILL\) and is started again in 0\.5 s\n/);

@@ -66,7 +66,7 @@ interface UpOptions {
 async function up(life: Life, read: UpSettings, { topology, label, modules, logs, json }: UpOptions): Promise<void> {
   const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
   const plans = planOf(topology, modules);
-  const patienceMs = read.kernel.SHUTDOWN_TIMEOUT_MS + ENDING_MS;
+  const patienceMs = read.kernel.SHUTDOWN_NOTICE_MS + read.kernel.SHUTDOWN_TIMEOUT_MS + ENDING_MS;
   life.allowToDrain(patienceMs * new Set(plans.map(({ wave }) => wave)).size);
   await requireFreePorts(plans);
   const connections = needsServer(topology, read) ? await openDatabase(life, read.kernel.DATABASE_URL, { dataDir: read.dataDir, log: say }) : undefined;
@@ -78,6 +78,7 @@ async function up(life: Life, read: UpSettings, { topology, label, modules, logs
   process.on('exit', () => supervisor.kill());
   await Promise.race([supervisor.start(() => life.isEnding), aborted(life.ending)]);
   if (life.isEnding) return;
+  await administrator?.keep();
   const found = report(topology, supervisor);
   const { NODE_ENV, DATABASE_URL } = read.kernel;
   const withdraw = NODE_ENV === 'production' ? undefined : await announce(read.dataDir, found.url, DATABASE_URL);
