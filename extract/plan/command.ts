@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { discoverModules, projectRoot } from '../../src/host/discover.ts';
+import { StartError } from '../../src/settings/start-error.ts';
 import { type Command, readArguments, requireModules, UsageError } from '../command.ts';
 import { planFor } from './plan.ts';
 import { report } from './report.ts';
@@ -39,7 +40,8 @@ export const command: Command = {
     if (positionals.length === 0) throw new UsageError('plan needs the modules that shall leave', `There are ${known.join(', ')}.`);
     requireModules(positionals, known);
     const modules = [...new Set(positionals)];
-    const traffic = await trafficOf(values['metrics'] as string | undefined);
+    const traffic = await trafficOf(values['metrics'] as string | undefined).catch(explained);
+    if (traffic === NOT_THERE) return 1;
     const sizes = new Map(await Promise.all(modules.map(async (module) => [module, await sizesOf(module)] as const)));
     const plan = planFor(await readShop(projectRoot), modules, { traffic, sizes });
     process.stdout.write(values['json'] ? `${JSON.stringify(plan, undefined, 2)}\n` : report(plan));
@@ -52,6 +54,14 @@ async function trafficOf(named: string | undefined): Promise<Traffic | undefined
   if (named !== undefined) return readTraffic(named.split(',').map(requireUrl));
   const url = await runningShop();
   return url === undefined ? undefined : readTraffic([`${url}/metrics`]).catch(() => undefined);
+}
+
+const NOT_THERE = 'not there';
+
+function explained(error: unknown): typeof NOT_THERE {
+  if (!(error instanceof StartError) || error instanceof UsageError) throw error;
+  process.stderr.write(`${error.message}.\n${error.remedy}\n`);
+  return NOT_THERE;
 }
 
 function requireUrl(text: string): string {

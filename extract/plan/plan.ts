@@ -2,10 +2,21 @@
 import { moduleOf } from '../../src/check/boundaries/layout.ts';
 import { type Outage, outageOf } from './outage.ts';
 import { callsBetween, ratio, type RemoteCall, sum } from './remote-calls.ts';
-import { routesOf } from './graph.ts';
+import { type Place, routesOf, sagasAfter, stepsOf } from './graph.ts';
 import { contractOf, type Shop, subscribersOf } from './shop.ts';
 import type { Measured } from './sizes.ts';
 import type { Traffic } from './traffic.ts';
+
+export interface PlannedRequest {
+  readonly module: string;
+  readonly route: string;
+  /** Operations across the border that may be called before it is answered. */
+  readonly waitsFor: readonly string[];
+  /** Those that a saga may call on its behalf. */
+  readonly afterwards: readonly string[];
+  /** How many such requests were counted; null where no running shop was asked. */
+  readonly counted: number | null;
+}
 
 export interface Offer {
   readonly module: string;
@@ -61,6 +72,8 @@ export interface Plan {
   readonly callsIn: readonly RemoteCall[];
   /** Calls between modules of the group: they stay in the process. */
   readonly callsInside: readonly RemoteCall[];
+  /** Public routes that lead to calls which become remote. */
+  readonly requests: readonly PlannedRequest[];
   readonly offers: readonly Offer[];
   readonly eventsOut: readonly EventFlow[];
   readonly eventsIn: readonly EventFlow[];
@@ -90,6 +103,7 @@ export function planFor(shop: Shop, modules: readonly string[], { traffic, sizes
     callsOut,
     callsIn,
     callsInside: between(true, true).filter(({ caller, callee }) => caller !== callee),
+    requests: requestsOf(shop, group, traffic),
     offers: modules.flatMap((module) => offersOf(shop, module, callsIn)),
     ...eventFlows(shop, group),
     tables: modules.map((module) => tablesOf(shop, module, sizes.get(module) ?? 'no database was asked')),
@@ -98,6 +112,18 @@ export function planFor(shop: Shop, modules: readonly string[], { traffic, sizes
     blockers: blockersOf(shop, modules, sizes),
     cautions: cautionsOf(shop, group, [...callsOut, ...callsIn]),
   };
+}
+
+function requestsOf(shop: Shop, group: ReadonlySet<string>, traffic: Traffic | undefined): PlannedRequest[] {
+  const crossing = (places: readonly Place[]): string[] => {
+    const steps = places.flatMap((place) => stepsOf(shop, place)).filter(({ caller, callee }) => group.has(caller) !== group.has(callee));
+    return [...new Set(steps.map(({ callee, operation }) => `${callee}.${operation}`))].toSorted();
+  };
+  const all = routesOf(shop).map((place) => {
+    const route = place.entry.name;
+    return { module: place.module, route, waitsFor: crossing([place]), afterwards: crossing(sagasAfter(shop, place)), counted: traffic ? (traffic.requests.get(route) ?? 0) : null };
+  });
+  return all.filter(({ waitsFor, afterwards }) => waitsFor.length + afterwards.length > 0);
 }
 
 function offersOf(shop: Shop, module: string, callsIn: readonly RemoteCall[]): Offer[] {

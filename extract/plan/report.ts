@@ -6,7 +6,7 @@ import type { Occasion, RemoteCall } from './remote-calls.ts';
 
 export function report(plan: Plan): string {
   const title = `What it means that ${listed(plan.modules)} ${plan.modules.length > 1 ? 'leave together' : 'leaves'}`;
-  return [title, blockers(plan), calls(plan), offers(plan), events(plan), tables(plan), traffic(plan), outage(plan), cautions(plan)].filter((part) => part !== '').join('\n\n').concat('\n');
+  return [title, blockers(plan), calls(plan), requests(plan), offers(plan), events(plan), tables(plan), traffic(plan), outage(plan), cautions(plan)].filter((part) => part !== '').join('\n\n').concat('\n');
 }
 
 function blockers({ blockers: found }: Plan): string {
@@ -42,6 +42,11 @@ function counted({ measured, hasOtherWork }: RemoteCall): [string, string] {
 function occasion({ route, when, sometimes, caught }: Occasion): string {
   const notes = [when === 'afterwards' ? 'afterwards' : '', sometimes ? 'sometimes' : '', caught ? 'can do without' : ''].filter((note) => note !== '');
   return notes.length > 0 ? `${route} (${notes.join(', ')})` : route;
+}
+
+function requests({ requests: found }: Plan): string {
+  const rows = found.map(({ route, waitsFor, afterwards, counted: count }) => [route, waitsFor.join(', ') || '-', afterwards.join(', ') || '-', count === null ? '-' : String(count)]);
+  return section('The same by request', rows.length > 0 ? table(['request', 'remote before its answer', 'remote afterwards', 'counted'], rows) : none);
 }
 
 function offers({ offers: found }: Plan): string {
@@ -101,8 +106,8 @@ function outage({ outage: { routes, background }, modules }: Plan): string {
     const [first = '', ...others] = route.because;
     return [[verdictOf(route), route.route, first], ...others.map((other) => ['', '', other])];
   });
-  const waits = background.length > 0 ? `\n${section('Beside requests', background.map((line) => `  ${line}\n`).join(''))}` : '';
-  return section(`While ${listed(modules)} ${modules.length > 1 ? 'are' : 'is'} down (read off the sources)`, table(['answer', 'route', 'because'], rows)) + waits;
+  const waits = background.length > 0 ? `\n\n${section('Beside requests', background.map((line) => `  ${line}\n`).join(''))}` : '';
+  return section(`While ${listed(modules)} ${modules.length > 1 ? 'are' : 'is'} down (read off the sources; that events and steps of sagas wait is a rule of the kernel)`, table(['answer', 'route', 'because'], rows)) + waits;
 }
 
 function verdictOf({ verdict, sometimes }: RouteOutage): string {

@@ -5,7 +5,7 @@ import { StartError } from '../../src/settings/start-error.ts';
 export interface Traffic {
   /** Where it was counted. */
   readonly source: string;
-  /** By `METHOD route`; what probes and scrapers ask is left out. */
+  /** By `METHOD route`, what probes and scrapers ask among them. */
   readonly requests: ReadonlyMap<string, number>;
   /** By `caller callee.operation`. */
   readonly calls: ReadonlyMap<string, number>;
@@ -24,7 +24,7 @@ export function trafficIn(texts: readonly string[], source: string): Traffic {
   const requests = new Map<string, number>();
   const calls = new Map<string, number>();
   for (const { name, labels, value } of texts.flatMap(samplesIn)) {
-    if (name === 'http_requests_total' && labels['module'] !== 'platform') add(requests, `${labels['method']} ${labels['route']}`, value);
+    if (name === 'http_requests_total') add(requests, `${labels['method']} ${labels['route']}`, value);
     if (name === 'cleave_operation_duration_seconds_count') add(calls, `${labels['caller']} ${labels['module']}.${labels['operation']}`, value);
   }
   return { source, requests, calls };
