@@ -9,6 +9,7 @@ enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cl
 
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  plan: async () => import('./plan/command.ts'),
   registry: async () => import('./registry/registry.ts'),
   serve: async () => import('./serve/serve.ts'),
   gateway: async () => import('./gateway/command.ts'),

@@ -66,6 +66,10 @@ export class ShopOfServices extends TestShop {
     return this.gateway.url;
   }
 
+  override get isOneProcess(): boolean {
+    return false;
+  }
+
   override adminUrlOf(schema: string): string {
     return (this.hosting(schema.replace(/_outbox$/, '')) ?? this.services[0]!).database.adminUrl;
   }

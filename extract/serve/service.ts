@@ -15,6 +15,8 @@ import { ServiceTokens } from '../../src/wire/service-tokens.ts';
 import { discoveryOf } from '../discovery/discovery-of.ts';
 import { register } from '../discovery/registration.ts';
 import { tellParent } from '../parent.ts';
+import { stubPeers } from '../stubs/stub-peers.ts';
+import { preparedFor, type StubTokens } from '../stubs/stub-tokens.ts';
 import { givenDatabase, ownDatabase } from './service-database.ts';
 import { serviceSecret } from './service-secret.ts';
 import type { Topology } from '../topology/topology.ts';
@@ -30,6 +32,8 @@ export interface ServiceOptions {
   readonly topology: Topology;
   /** By which others reach it. */
   readonly host: string;
+  /** Stand-ins take the place of the other modules. */
+  readonly stubs?: StubTokens | undefined;
   /** Variables with the settings, and what stands in for those that are not set. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -51,12 +55,12 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   const tokens = new ServiceTokens(secret);
   const seeker = { caller: options.modules[0]!, tokens, log };
-  const peers = wirePeers({ discovery: discoveryOf(options.topology, seeker).internal, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
+  const peers = options.stubs ? stubPeers({ prepared: preparedFor(options.stubs), customerId: options.stubs.users.customer }) : wirePeers({ discovery: discoveryOf(options.topology, seeker).internal, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
   const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR, adminUrl) };
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
   const internalUrl = await listenInternally(life, host, { modules, tokens, service });
-  register(life, options, { ...seeker, public: host.url, internal: internalUrl });
+  if (!options.stubs) register(life, options, { ...seeker, public: host.url, internal: internalUrl });
   tellParent({ public: host.url, internal: internalUrl });
   say(`${options.name} (${options.modules.join(', ')}) is up after ${(performance.now() / 1_000).toFixed(1)} s: public ${host.url}, internal ${internalUrl}`);
 }

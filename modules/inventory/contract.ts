@@ -4,7 +4,7 @@ import { Type } from '@sinclair/typebox';
 export const StockStatus = OneOf(['in_stock', 'low', 'out_of_stock']);
 export const Quantity = Type.Integer({ minimum: 1, maximum: 50_000 });
 export const StockLine = strict({ productId: Uuid, quantity: Quantity });
-export const Availability = strict({ productId: Uuid, available: Type.Integer({ minimum: 0 }), status: StockStatus });
+export const Availability = strict({ productId: Uuid, available: Type.Integer({ minimum: 0, examples: [25] }), status: StockStatus });
 
 export const inventory = defineContract({
   name: 'inventory',
@@ -23,7 +23,7 @@ export const inventory = defineContract({
       summary: 'Sets stock aside for an order, all lines or none, until `expiresAt`. A second call for the order answers as the first did; after `release` it answers `released`.',
       idempotent: true,
       input: strict({ orderId: Uuid, items: Type.Array(StockLine, { minItems: 1, maxItems: 50 }), expiresAt: Timestamp }),
-      output: strict({ outcome: OneOf(['reserved', 'out_of_stock', 'released']), missing: Type.Array(Uuid) }),
+      output: strict({ outcome: OneOf(['reserved', 'out_of_stock', 'released']), missing: Type.Array(Uuid) }, { examples: [{ outcome: 'reserved', missing: [] }] }),
     }),
     commit: command({
       version: 1,

@@ -5,7 +5,7 @@ export const OrderStatus = OneOf(['pending', 'awaiting_payment', 'paid', 'confir
 export const OrderItem = strict({ productId: Uuid, name: Type.String(), quantity: Type.Integer({ minimum: 1 }), unitPrice: Money });
 
 const facts = { orderId: Uuid, customerId: Uuid, items: Type.Array(OrderItem), total: Money };
-const Order = strict({ ...facts, status: OrderStatus, statusReason: Type.Union([Type.String(), Type.Null()]), createdAt: Timestamp });
+const Order = strict({ ...facts, status: OrderStatus, statusReason: Type.Union([Type.String(), Type.Null()], { examples: [null] }), createdAt: Timestamp });
 
 /**
  * What modules that depend on orders may put on an order's record: orders cannot hear of it by their events without a cycle. A
@@ -52,7 +52,7 @@ export const orders = defineContract({
       idempotent: true,
       summary: 'Puts facts from elsewhere on the records of their orders, each at its time. A second fact with the same `factId` changes nothing. Answers the facts whose order does not exist; all others are on record.',
       input: strict({ facts: Type.Array(Fact, { minItems: 1, maxItems: 500 }) }),
-      output: strict({ withoutOrder: Type.Array(Uuid) }),
+      output: strict({ withoutOrder: Type.Array(Uuid) }, { examples: [{ withoutOrder: [] }] }),
     }),
   },
   events: {

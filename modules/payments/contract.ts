@@ -45,7 +45,7 @@ export const payments = defineContract({
       idempotent: true,
       deadlineMs: 10_000,
       input: strict({ orderId: Uuid, reason: Type.String({ maxLength: 200 }), customerId: Type.Optional(Uuid) }),
-      output: strict({ refunded: Type.Union([Money, Type.Null()]) }),
+      output: strict({ refunded: Type.Union([Money, Type.Null()], { examples: [null] }) }),
       errors: ['GATEWAY_UNAVAILABLE'],
     }),
     getOrderPayments: query({
@@ -53,7 +53,7 @@ export const payments = defineContract({
       summary: 'What was taken and given back for an order.',
       input: strict({ orderId: Uuid }),
       output: strict({
-        payments: Type.Array(strict({ id: Uuid, status: OneOf(['pending', 'completed', 'declined', 'failed', 'refunded', 'partially_refunded']), amount: Money, refunded: Money })),
+        payments: Type.Array(strict({ id: Uuid, status: OneOf(['pending', 'completed', 'declined', 'failed', 'refunded', 'partially_refunded']), amount: Money, refunded: Money }, { examples: [{ status: 'completed', refunded: { amount: 0, currency: 'USD' } }] })),
       }),
     }),
   },

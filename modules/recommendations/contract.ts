@@ -10,7 +10,7 @@ export const Recommendation = strict({
 
 export const Counting = strict({
   id: Uuid,
-  status: OneOf(['running', 'finished'], { description: 'While it runs, the counts of before are answered' }),
+  status: OneOf(['running', 'finished'], { description: 'While it runs, the counts of before are answered', examples: ['finished'] }),
   ordersRead: Type.Integer({ minimum: 0, description: 'Orders of the history that have been read so far' }),
   requestedAt: Timestamp,
   finishedAt: Type.Union([Timestamp, Type.Null()]),

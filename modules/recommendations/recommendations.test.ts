@@ -173,7 +173,7 @@ t.test('a rebuild counts anew from the history, while the counts of before are a
   t.same(await shop.sql('recommendations', 'select distinct counting_id from pair union select distinct counting_id from basket'), await shop.sql('recommendations', 'select id as counting_id from counting'));
 });
 
-t.test('a rebuild that a process leaves behind is finished by the next one', { skip: process.env['CLEAVE_PLACEMENT'] && 'is about two processes of one shop' }, async (t) => {
+t.test('a rebuild that a process leaves behind is finished by the next one', { skip: !shop.isOneProcess && 'is about two processes of one shop' }, async (t) => {
   const other = await testShop(t, { settings, database: shop.database });
   await shop.sql('recommendations', 'update pair set orders = orders + 7');
   const { body } = await shop.request('POST', PATH, { token: admin.token });

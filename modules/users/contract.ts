@@ -14,14 +14,17 @@ export const UserSummary = strict({
 
 /** Public halves of the keys that sign tokens, as RFC 7517 has them. */
 export const KeySet = strict({
-  keys: Type.Array(strict({ kty: Type.String(), kid: Type.String(), use: Type.String(), alg: Type.String(), n: Type.String(), e: Type.String() })),
+  keys: Type.Array(strict({ kty: Type.String({ examples: ['RSA'] }), kid: Type.String(), use: Type.String({ examples: ['sig'] }), alg: Type.String({ examples: ['RS256'] }), n: Type.String(), e: Type.String({ examples: ['AQAB'] }) })),
 });
 
-export const WithdrawnTokens = strict({
-  withdrawn: Type.Array(strict({ userId: Uuid, generation: Type.Integer({ description: 'Claim `gen` of the oldest good token' }) })),
-  next: Type.String({ description: 'Where to go on' }),
-  more: Type.Boolean({ description: 'Whether there is more already' }),
-});
+export const WithdrawnTokens = strict(
+  {
+    withdrawn: Type.Array(strict({ userId: Uuid, generation: Type.Integer({ description: 'Claim `gen` of the oldest good token' }) })),
+    next: Type.String({ description: 'Where to go on' }),
+    more: Type.Boolean({ description: 'Whether there is more already' }),
+  },
+  { examples: [{ withdrawn: [], next: '', more: false }] },
+);
 
 export const users = defineContract({
   name: 'users',

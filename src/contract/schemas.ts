@@ -34,7 +34,7 @@ export const PageQuery = {
 
 /** A page of a list; `nextCursor` is null on the last one. */
 export function Page<Item extends TSchema>(item: Item) {
-  return Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) }, { additionalProperties: false });
+  return Type.Object({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()], { examples: [null] }) }, { additionalProperties: false });
 }
 
 /** An object that refuses properties it does not name. */
@@ -43,6 +43,6 @@ export function strict<P extends Parameters<typeof Type.Object>[0]>(properties: 
 }
 
 /** `Type.Union` of string literals, written as an enum in OpenAPI. */
-export function OneOf<const Values extends readonly string[]>(values: Values, options: { description?: string; default?: Values[number] } = {}) {
+export function OneOf<const Values extends readonly string[]>(values: Values, options: { description?: string; default?: Values[number]; examples?: readonly Values[number][] } = {}) {
   return Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 }

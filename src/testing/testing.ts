@@ -117,6 +117,11 @@ export class TestShop {
     return this.database.adminUrl;
   }
 
+  /** Not so where CLEAVE_PLACEMENT places its modules elsewhere. */
+  get isOneProcess(): boolean {
+    return true;
+  }
+
   /** Superuser connection string of the database with a module's schemas. */
   adminUrlOf(_schema: string): string {
     return this.adminUrl;

@@ -137,6 +137,8 @@ function wayToPackage(specifier: string, name: string, devDependencies: Readonly
 function ofTestCode(edge: Edge): Violation[] {
   if (isTest(edge.file) || edge.target.kind !== 'path' || !isTest(edge.target.path)) return [];
   if (moduleOf(edge.file) !== undefined && edge.target.alias === '#testing') return [];
+  // A plan of what a module's leaving means is made from what the checks know of it.
+  if (edge.file.startsWith('extract/') && edge.target.path.startsWith('src/check/')) return [];
   return [
     {
       rule: 'production-without-tests',

@@ -1,0 +1,64 @@
+/** What a shop has counted: requests by route and contract calls by caller, from its `/metrics`. */
+import { request } from 'undici';
+import { StartError } from '../../src/settings/start-error.ts';
+
+export interface Traffic {
+  /** Where it was counted. */
+  readonly source: string;
+  /** By `METHOD route`, what probes and scrapers ask among them. */
+  readonly requests: ReadonlyMap<string, number>;
+  /** By `caller callee.operation`. */
+  readonly calls: ReadonlyMap<string, number>;
+}
+
+const PATIENCE_MS = 5_000;
+
+/** @throws StartError where one of them does not answer with metrics */
+export async function readTraffic(urls: readonly string[]): Promise<Traffic> {
+  const texts = await Promise.all(urls.map(fetchMetrics));
+  return trafficIn(texts, urls.join(', '));
+}
+
+/** Several processes are added up. */
+export function trafficIn(texts: readonly string[], source: string): Traffic {
+  const requests = new Map<string, number>();
+  const calls = new Map<string, number>();
+  for (const { name, labels, value } of texts.flatMap(samplesIn)) {
+    if (name === 'http_requests_total') add(requests, `${labels['method']} ${labels['route']}`, value);
+    if (name === 'cleave_operation_duration_seconds_count') add(calls, `${labels['caller']} ${labels['module']}.${labels['operation']}`, value);
+  }
+  return { source, requests, calls };
+}
+
+async function fetchMetrics(url: string): Promise<string> {
+  try {
+    const { statusCode, body } = await request(url, { headersTimeout: PATIENCE_MS, bodyTimeout: PATIENCE_MS, signal: AbortSignal.timeout(2 * PATIENCE_MS) });
+    const text = await body.text();
+    if (statusCode === 200 && text.includes('http_requests_total')) return text;
+    throw new Error(statusCode === 200 ? 'it answers with something else' : `it answers ${statusCode}`);
+  } catch (error) {
+    throw new StartError(`${url} shows no metrics of a shop: ${(error as Error).message || (error as { code?: string }).code}`, 'Name the /metrics of a shop that runs, or leave --metrics out.');
+  }
+}
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+const SAMPLE = /^(\w+)\{(.*)\} (\S+)$/;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+
+function samplesIn(text: string): Sample[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name, labels, value] = SAMPLE.exec(line) ?? [];
+    if (name === undefined) return [];
+    const pairs = [...labels!.matchAll(LABEL)].map(([, key, quoted]) => [key!, quoted!.replaceAll(/\\(.)/g, '$1')] as const);
+    return [{ name, labels: Object.fromEntries(pairs), value: Number(value) }];
+  });
+}
+
+function add(counts: Map<string, number>, key: string, value: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + value);
+}
