@@ -3,7 +3,7 @@
  * closes when a process is killed, too.
  */
 
-/** What a service tells whoever started it, once it is up. */
+/** What a process tells whoever started it, once it is up. */
 export interface Up {
   /** Origin of its public routes. */
   readonly public: string;

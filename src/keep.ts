@@ -16,6 +16,8 @@ type Members = Readonly<Record<string, string>>;
 export interface Keeper {
   /** Keeps a secret until it is replaced. @throws StartError where it cannot be written */
   keep(name: string, secret: Members): Promise<void>;
+  /** What is kept under the name; undefined where nothing is, or nothing that can be read. */
+  find(name: string): Promise<Readonly<Record<string, unknown>> | undefined>;
   /** Removes what is kept under the name, if it holds these members. */
   forget(name: string, members: Members): Promise<void>;
 }
@@ -36,6 +38,7 @@ export function keepIn(dataDir: string, database?: string): Keeper {
         );
       }
     },
+    find: async (name) => readObject(fileOf(name)),
     async forget(name, members) {
       const kept = await readObject(fileOf(name));
       if (kept && Object.entries(members).every(([key, value]) => kept[key] === value)) await remove(fileOf(name));

@@ -24,7 +24,7 @@ async function placeOrder() {
 
 for (const module of Object.keys(modules)) {
   await t.test(`without ${module}`, async (t) => {
-    const { gate } = shop.host.module(module);
+    const { gate } = shop.module(module);
     await gate.close();
     t.teardown(() => gate.open());
     const reads = conformity.operations.filter(({ method, tags, parameters }) => method === 'GET' && tags.includes(module) && !parameters.some(isNeeded));

@@ -81,7 +81,7 @@ void t.test('a shop that runs here is found by what it says in the data folder',
 });
 
 void t.test('a step that does not happen ends it with what did happen', async (t) => {
-  const { gate } = shop.host.module('shipping');
+  const { gate } = shop.module('shipping');
   t.teardown(() => gate.open());
   await gate.close();
   const { code, out, errors } = await runDemo({ ...here, DEMO_PATIENCE_MS: '1000' });

@@ -40,7 +40,10 @@ async function replica(t: TestScope, url: string, { module = 'payments', how = '
   await once(server, 'listening');
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const registration = new Registration({ url, tokens, caller: module, log }, { service: module, modules: [module], public: origin, internal: origin });
-  t.teardown(async () => void (await Promise.all([registration.end(), closed(server)])));
+  t.teardown(async () => {
+    await registration.end();
+    await closed(server);
+  });
   return { origin, registration, become: (next) => (now = next), die: async () => closed(server) };
 }
 
@@ -148,5 +151,9 @@ void t.test('whoever has no token for the registry learns and changes nothing', 
   t.equal((await ask('PUT', '/replicas/a', good, record)).status, 204);
   t.match(await ask('PUT', '/replicas/b', good, { ...record, modules: ['orders'] }), { status: 403, body: { code: 'FORBIDDEN' } });
   t.match(await ask('PUT', '/replicas/b', good, { ...record, public: 'file:///etc/passwd' }), { status: 400, body: { code: 'VALIDATION_FAILED' } });
+  const orders = tokens.bearer({ caller: 'orders', callee: 'registry' });
+  t.match(await ask('DELETE', '/replicas/a', orders), { status: 403, body: { code: 'FORBIDDEN' } }, 'nor does another service');
+  t.equal((await ask('PUT', '/replicas/a', orders, { ...record, modules: ['orders'] })).status, 403);
+  t.equal((await ask('DELETE', '/replicas/a', good)).status, 204);
   t.equal((await ask('GET', '/ready')).status, 200, 'that it lives is no secret');
 });

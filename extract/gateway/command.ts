@@ -2,15 +2,17 @@
 import { resolve } from 'node:path';
 import { discoverModules, projectRoot } from '../../src/host/discover.ts';
 import { Life, openLog, say } from '../../src/life.ts';
+import { GATEWAY } from '../../src/host/served.ts';
 import type { AnyModule } from '../../src/module.ts';
 import { checkSettings, kernelSettings, type KernelSettings } from '../../src/settings/settings.ts';
 import { startTracing } from '../../src/trace/start.ts';
-import { staticDiscovery } from '../../src/wire/discovery.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
 import { type Command, EXIT_USAGE, readArguments, UsageError } from '../command.ts';
+import { discoveryOf } from '../discovery/discovery-of.ts';
+import { tellParent } from '../parent.ts';
 import { serviceSecret } from '../serve/service-secret.ts';
 import { readTopology } from '../topology/read-topology.ts';
-import { internalOrigins, publicOrigins, type Topology } from '../topology/topology.ts';
+import type { Topology } from '../topology/topology.ts';
 import { startGateway } from './gateway.ts';
 import { type GatewaySettings, gatewaySettings } from './gateway-settings.ts';
 
@@ -60,13 +62,14 @@ async function start(life: Life, modules: readonly AnyModule[], topology: Topolo
   const tracing = await startTracing(settings, log);
   if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
   if (life.isEnding) return;
-  const publicly = staticDiscovery(publicOrigins(topology));
-  const internally = staticDiscovery(internalOrigins(topology));
-  const gateway = await startGateway({ modules, publicly, internally, tokens: new ServiceTokens(secret), settings, log, tracing: tracing?.tracing });
+  const tokens = new ServiceTokens(secret);
+  const { public: publicly, internal: internally } = discoveryOf(topology, { caller: GATEWAY, tokens, log });
+  const gateway = await startGateway({ modules, publicly, internally, tokens, settings, log, tracing: tracing?.tracing });
   life.onEnd(async () => {
     const hangUp = setTimeout(() => gateway.hangUp(), settings.SHUTDOWN_TIMEOUT_MS);
     await gateway.stop().finally(() => clearTimeout(hangUp));
   });
+  tellParent({ public: gateway.url });
   say(`The gateway of ${topology.name} is up after ${(performance.now() / 1_000).toFixed(1)} s: ${gateway.url}`);
 }
 

@@ -10,6 +10,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { CallError } from '../../src/contract/errors.ts';
 import { inDependencyOrder } from '../../src/host/discover.ts';
+import { eventDeskContract } from '../../src/host/event-desk.ts';
+import { EventOperations } from '../../src/host/event-operations.ts';
+import { eventRoutes } from '../../src/host/event-routes.ts';
+import { platform } from '../../src/host/platform.ts';
 import { GATEWAY } from '../../src/host/served.ts';
 import type { Peers } from '../../src/host/peers.ts';
 import { tokenIssuer } from '../../src/host/token-issuer.ts';
@@ -116,6 +120,7 @@ export class Gateway {
       countedAs: GATEWAY,
       tokenIssuer: tokenIssuer(() => this.#issuer()),
       modules: this.#modules.map((module) => this.#httpModule(module)),
+      operators: { errors: platform.errors, routes: eventRoutes(this.#events()) },
       ready: async () => this.#ready(),
       enter: () => () => undefined,
       document: (own) => merged(own as OpenApiDocument, this.#documents.parts),
@@ -135,6 +140,11 @@ export class Gateway {
       routeOf: ({ method, raw }) => this.#documents.routeOf(name, method, raw.url!),
       forward: (request, reply) => new Passage(passage, request, reply).begin(),
     };
+  }
+
+  /** No service has the events of all modules: each is asked for its own. */
+  #events(): EventOperations {
+    return new EventOperations(this.#options.modules, (module) => this.#peers.client(eventDeskContract(module), GATEWAY));
   }
 
   /** By convention the module that signs tokens is the one with the operation `getTokenKeys`. */

@@ -20,7 +20,11 @@ export function partOf(document: OpenApiDocument, prefixes: readonly string[]): 
 /** Where two parts have components of one name, the first one's is taken, as it is when one process documents both. */
 export function merged(own: OpenApiDocument, parts: readonly OpenApiDocument[]): OpenApiDocument {
   const all = [own, ...parts];
-  const firstOfEach = (of: (part: OpenApiDocument) => object | undefined): object => Object.assign({}, ...all.toReversed().map(of));
+  const firstOfEach = (of: (part: OpenApiDocument) => object | undefined) => {
+    const first = new Map<string, unknown>();
+    for (const [name, value] of all.flatMap((part) => Object.entries(of(part) ?? {}))) if (!first.has(name)) first.set(name, value);
+    return Object.fromEntries(first);
+  };
   return {
     ...own,
     paths: firstOfEach(({ paths }) => paths) as Paths,

@@ -1,12 +1,18 @@
 /** A shop whose modules run as services of their own behind a gateway, all in the process of a test. */
 import { cloneDatabase, discoverModules, type TestDatabase, type TestScope, TEST_ROLE_PREFIX, TestShop } from '#testing';
 import { type Host, startHost } from '../../src/host/host.ts';
+import type { ModuleHost } from '../../src/host/module-host.ts';
+import type { Contract } from '../../src/contract/contract.ts';
+import type { Client } from '../../src/contract/types.ts';
+import type { Tracing } from '../../src/trace/tracing.ts';
+import type { Probe } from '../../src/host/probe.ts';
 import { served } from '../../src/host/served.ts';
 import { createLog } from '../../src/log/log.ts';
 import { checkSettings } from '../../src/settings/check-settings.ts';
 import { kernelSettings, type KernelSettings } from '../../src/settings/kernel-settings.ts';
 import { testEnvironment } from '../../src/testing/environment.ts';
-import type { Discovery, Origin } from '../../src/wire/discovery.ts';
+import type { AnyModule } from '../../src/module.ts';
+import { type Discovery, type Origin, staticDiscovery } from '../../src/wire/discovery.ts';
 import { createInternalServer } from '../../src/wire/internal-server.ts';
 import { wirePeers } from '../../src/wire/peers.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
@@ -19,6 +25,8 @@ export interface ServicesOptions {
   /** Names of modules; each list is a service. */
   readonly services: readonly (readonly string[])[];
   readonly settings?: Readonly<Record<string, string>>;
+  readonly probe?: Probe;
+  readonly tracing?: Tracing | undefined;
 }
 
 interface Service {
@@ -58,39 +66,81 @@ export class ShopOfServices extends TestShop {
     return this.gateway.url;
   }
 
+  override get isOneProcess(): boolean {
+    return false;
+  }
+
+  override adminUrlOf(schema: string): string {
+    return (this.hosting(schema.replace(/_outbox$/, '')) ?? this.services[0]!).database.adminUrl;
+  }
+
+  override moduleUrl(module: string): string {
+    return this.hosting(module).host.moduleUrl(module);
+  }
+
+  override module(name: string): ModuleHost {
+    return this.hosting(name).host.module(name);
+  }
+
+  override client<C extends Contract>(contract: C): Client<C> {
+    return this.hosting(contract.name).host.client(contract, 'test');
+  }
+
+  override async stop(): Promise<void> {
+    await super.stop();
+    await this.gateway.stop();
+    await Promise.all(this.services.map(async ({ host }) => host.stop()));
+  }
+
   /** The service that hosts a module. */
   hosting(module: string): Service {
     return this.services.find(({ host }) => host.hosted.some(({ contract }) => contract.name === module))!;
   }
 }
 
-export async function servicesBehindGateway(t: TestScope, { services, settings = {} }: ServicesOptions): Promise<ShopOfServices> {
+export async function servicesBehindGateway(t: TestScope, { services, settings = {}, probe, tracing }: ServicesOptions): Promise<ShopOfServices> {
   const addresses = new Addresses();
-  const started = await Promise.all(services.map(async (modules) => startService(modules, addresses, settings)));
+  const started = await Promise.all(services.map(async (modules) => startService(modules, { addresses, settings, probe, tracing })));
   t.teardown(async () => {
     for (const service of started) await service.stop();
   });
-  const gateway = await testGateway(t, addresses, settings);
+  const gateway = await testGateway(t, { publicly: addresses.public, internally: addresses.internal, settings, tracing });
   return new ShopOfServices(gateway, started, addresses);
 }
 
-export async function testGateway(t: TestScope, addresses: Pick<Addresses, 'public' | 'internal'>, settings: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+export interface GatewayStart {
+  readonly publicly: Discovery;
+  readonly internally?: Discovery;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly tracing?: Tracing | undefined;
+  /** Those of the project unless the test brings its own. */
+  readonly modules?: readonly AnyModule[];
+}
+
+export async function testGateway(t: TestScope, { publicly, internally = staticDiscovery({}), settings = {}, tracing, modules }: GatewayStart): Promise<Gateway> {
   const { values, problems } = checkSettings({ kernel: kernelSettings, gateway: gatewaySettings }, { ...testEnvironment, ...settings });
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const all = { ...values['kernel'], ...values['gateway'] } as KernelSettings & GatewaySettings;
-  const gateway = await startGateway({ modules: await discoverModules(), publicly: addresses.public, internally: addresses.internal, tokens, settings: all, log: createLog(all.LOG_LEVEL) });
+  const gateway = await startGateway({ modules: modules ?? (await discoverModules()), publicly, internally, tokens, settings: all, log: createLog(all.LOG_LEVEL), tracing });
   t.teardown(async () => gateway.stop());
   return gateway;
 }
 
-async function startService(hosted: readonly string[], addresses: Addresses, settings: Readonly<Record<string, string>>): Promise<Service> {
+interface ServiceStart {
+  readonly addresses: Addresses;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly probe: Probe | undefined;
+  readonly tracing: Tracing | undefined;
+}
+
+async function startService(hosted: readonly string[], { addresses, settings, probe, tracing }: ServiceStart): Promise<Service> {
   const modules = await discoverModules();
   const database = await cloneDatabase();
   const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
   const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
   const peers = wirePeers({ discovery: addresses.internal, tokens, handlerTimeoutMs: kernel.EVENT_HANDLER_TIMEOUT_MS });
-  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone: true });
+  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone: true, tracing, ...(probe && { probe }) });
   const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
   const internalUrl = await internal.listen({ host: '127.0.0.1', port: 0 });
   for (const module of hosted) {

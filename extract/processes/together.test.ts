@@ -81,7 +81,7 @@ type Sql = Awaited<ReturnType<typeof deploy>>['sql'];
 /** What became of the orders, and how many e-mails tell of each. */
 async function stories(sql: Sql): Promise<Story[]> {
   return sql<Story>(`select id, status,
-      (select array_agg(event order by e.id) from orders.order_event e where e.order_id = o.id) as events,
+      (select array_agg(event order by e.id) from orders.order_event e where e.order_id = o.id and event <> 'message_sent') as events,
       (select count(*)::int from notifications.notification n where channel = 'email' and body like '%' || o.id || '%') as mails
     from orders.customer_order o`);
 }

@@ -47,6 +47,10 @@ export class Register {
     return [...this.#entries].map(([id, { record }]) => [id, record] as const);
   }
 
+  record(id: string): ReplicaRecord | undefined {
+    return this.#entries.get(id)?.record;
+  }
+
   listing(): Listing {
     const healthy = [...this.#entries].filter(([, { isHealthy }]) => isHealthy).map(([id, { record }]) => [id, record] as const);
     return { epoch: this.#epoch, version: this.version, settling: this.#settling, replicas: Object.fromEntries(healthy) };

@@ -38,12 +38,14 @@ export async function createRegistry({ tokens, log }: RegistryOptions): Promise<
   app.get('/ready', () => ({ ready: true, reasons: [] }));
   app.get('/health', () => ({ status: 'healthy', modules: {} }));
   app.put<Asked>('/replicas/:id', async (request, reply) => {
-    const record = recordOf(request.body, callerOf(request));
+    const caller = callerOf(request);
+    const record = recordOf(request.body);
+    requireOwn(caller, record, register.record(request.params.id));
     if (register.heartbeat(request.params.id, record, performance.now())) checks.check(request.params.id, record.public);
     return reply.code(204).send();
   });
   app.delete<Asked>('/replicas/:id', async (request, reply) => {
-    callerOf(request);
+    requireOwn(callerOf(request), register.record(request.params.id));
     register.deregister(request.params.id);
     return reply.code(204).send();
   });
@@ -56,12 +58,16 @@ export async function createRegistry({ tokens, log }: RegistryOptions): Promise<
   return app;
 }
 
-function recordOf(body: unknown, caller: string): ReplicaRecord {
+function recordOf(body: unknown): ReplicaRecord {
   const violation = violationOf(ReplicaRecord, body);
   if (violation) throw new CallError('VALIDATION_FAILED', `the record does not fit its schema at "${violation.path}": ${violation.message}`, { errors: [violation] });
-  const record = body as ReplicaRecord;
-  if (!record.modules.includes(caller)) throw new CallError('FORBIDDEN', `${caller} may not register ${record.modules.join(', ')}`);
-  return record;
+  return body as ReplicaRecord;
+}
+
+/** A service speaks for itself, also where it knows the name of somebody else's replica. */
+function requireOwn(caller: string, ...records: readonly (ReplicaRecord | undefined)[]): void {
+  const foreign = records.find((record) => record && !record.modules.includes(caller));
+  if (foreign) throw new CallError('FORBIDDEN', `${caller} may not speak for ${foreign.modules.join(', ')}`);
 }
 
 function answerFailure(error: unknown, reply: FastifyReply, log: Logger): void {

@@ -64,7 +64,8 @@ t.test('what must not be is found', async (t) => {
   const touched = new Set<string>();
   for (const { claim, status, sql } of vandalism) {
     const orders = await books.rows<{ id: string }>('select id from orders.customer_order where status = $1', [status]);
-    const { id } = orders.find((order) => !touched.has(order.id))!;
+    // One that nobody was told of, because its answer was lost, is missed by nobody.
+    const { id } = orders.find((order) => !touched.has(order.id) && journal.placements.some((placement) => placement.id === order.id))!;
     touched.add(id);
     const before = (await violationsOf(claim)).length;
     await books.rows(sql, [id]);

@@ -64,12 +64,14 @@ export class Child {
     return this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
-  /** @returns whether it has become ready, which it has not when it ended before, or took too long */
-  async untilReady(planned: string | undefined, timeoutMs: number): Promise<boolean> {
+  /**
+   * It is asked where it says that it listens: at an address of the topology somebody else might answer.
+   * @returns whether it has become ready, which it has not when it ended before, or took too long
+   */
+  async untilReady(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     while (this.isRunning && performance.now() < deadline) {
-      const origin = this.#up?.public ?? planned;
-      if (origin !== undefined && (await isReady(origin))) return this.isRunning;
+      if (this.#up && (await isReady(this.#up.public))) return this.isRunning;
       await Promise.race([this.ended, sleep(LOOK_EVERY_MS)]);
     }
     return false;

@@ -58,6 +58,8 @@ export async function environment({ kernel, service, dataDir, env }: UpSettings,
     SERVICE_SECRET: await serviceSecret(service.SERVICE_SECRET, { production: kernel.NODE_ENV === 'production', dataDir }),
     // Lines that nobody is shown need not be written.
     ...(!env['LOG_LEVEL'] && { LOG_LEVEL: logs ? 'info' : 'warn' }),
+    // The C library keeps memory for each of a process's threads otherwise.
+    ...(!env['MALLOC_ARENA_MAX'] && { MALLOC_ARENA_MAX: '2' }),
     ...(!env['POOL_SIZE'] && connections !== undefined && { POOL_SIZE: poolSize(plans, connections) }),
     ...(administrator && { ADMIN_USERNAME: administrator.username, ADMIN_PASSWORD: administrator.password }),
   };

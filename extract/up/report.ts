@@ -25,16 +25,15 @@ export function report({ name, gateway }: Topology, { all }: Supervisor): UpRepo
   return { topology: name, url: front!.url, processes };
 }
 
-function reportOf({ plan, child }: Supervised): ProcessReport {
-  const { name, modules, host, port, internalPort } = plan;
-  const internal = child!.up?.internal ?? (internalPort === undefined ? undefined : `http://${host}:${internalPort}`);
-  return { name, modules, url: child!.up?.public ?? `http://${host}:${port}`, internalUrl: internal, pid: child!.pid };
+/** All are up, so each has told where it is. */
+function reportOf({ plan: { name, modules }, child }: Supervised): ProcessReport {
+  const { pid, up } = child!;
+  return { name, modules, url: up!.public, internalUrl: up!.internal, pid };
 }
 
-export function summary(topology: Topology, supervisor: Supervisor, administrator: Administrator | undefined): string {
-  const { url, processes } = report(topology, supervisor);
+export function summary({ topology, url, processes }: UpReport, administrator: Administrator | undefined): string {
   const rows = processes.map(({ name, modules, url: address, internalUrl = '', pid }) => [name, modules.join(' ') || '-', address, internalUrl, String(pid)]);
   const told = administrator?.isNew ? `  Administrator: ${administrator.username}, password ${administrator.password} (shown this once; ADMIN_PASSWORD sets another)\n` : '';
   const facts = [`Shop      ${url}`, `API docs  ${url}/docs`, 'To try    npm run demo', 'To stop   Ctrl-C'];
-  return `\n${topology.name} is up after ${(performance.now() / 1_000).toFixed(1)} s.\n\n${table(['process', 'modules', 'address', 'internal', 'pid'], rows)}\n${told}${facts.map((fact) => `  ${fact}\n`).join('')}`;
+  return `\n${topology} is up after ${(performance.now() / 1_000).toFixed(1)} s.\n\n${table(['process', 'modules', 'address', 'internal', 'pid'], rows)}\n${told}${facts.map((fact) => `  ${fact}\n`).join('')}`;
 }

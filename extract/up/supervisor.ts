@@ -49,7 +49,7 @@ export class Supervised {
   async start(): Promise<void> {
     if (!this.#supervision.begin()) return;
     const child = this.#spawn();
-    if (await child.untilReady(this.#planned, START_TIMEOUT_MS)) this.#supervision.ready(performance.now());
+    if (await child.untilReady(START_TIMEOUT_MS)) this.#supervision.ready(performance.now());
     else if (this.#supervision.state === 'starting' || this.#supervision.state === 'failed') throw await this.#failure(child);
   }
 
@@ -58,11 +58,6 @@ export class Supervised {
     if (!this.#supervision.stop()) return;
     const { patienceMs, say } = this.#options;
     if (!(await this.#child!.stop(patienceMs))) say(`${this.plan.name} has not ended within ${patienceMs / 1_000} s and was killed`);
-  }
-
-  get #planned(): string | undefined {
-    const { host, port } = this.plan;
-    return port === 0 ? undefined : `http://${host}:${port}`;
   }
 
   #spawn(): Child {
@@ -91,7 +86,7 @@ export class Supervised {
     await sleep(pauseMs, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
     if (!this.#supervision.begin()) return;
     const child = this.#spawn();
-    if (await child.untilReady(this.#planned, START_TIMEOUT_MS)) {
+    if (await child.untilReady(START_TIMEOUT_MS)) {
       this.#supervision.ready(performance.now());
       this.#options.say(`${this.plan.name} is ready again (process ${child.pid})`);
     } else if (child.isRunning) {

@@ -196,24 +196,36 @@ void t.test('a deleted product is gone, but orders of it that are under way are 
 
 void t.test('a deleted product is gone at once, also while its event is on its way; a catalog that is down hides no stock', async (t) => {
   const { id: productId } = await shop.product({ stock: 5 });
-  const { gate } = shop.host.module('catalog');
+  const { gate } = shop.module('catalog');
   await gate.close();
   t.match(await get(productId), { status: 200, body: { available: 5 } });
   gate.open();
 
-  const release = await holdStock(productId);
+  const release = await hold('select from inventory.stock where product_id = $1 for update', productId);
   t.equal((await shop.request('DELETE', `/api/v1/products/${productId}`, { token: admin.token })).status, 204);
   t.equal((await get(productId)).status, 404);
   t.equal((await put(productId, { onHand: 9 })).status, 404);
   await release();
 });
 
-/** Keeps inventory from hearing of anything about the product, by a lock on its row. */
-async function holdStock(productId: string): Promise<() => Promise<void>> {
+void t.test('a catalog that is slow is waited for where nothing else is known', async (t) => {
+  const body = { name: 'Not heard of yet', description: 'For a test', price: { amount: 100, currency: 'USD' } };
+  const { id } = (await shop.request('POST', '/api/v1/products', { token: admin.token, body })).body;
+  await shop.until(async () => (await shop.sql('inventory', 'delete from stock where product_id = $1 returning 1', [id])).length === 1, 'inventory to hear of the product');
+  const release = await hold('lock table catalog.product in access exclusive mode');
+  const asked = performance.now();
+  const answer = put(id, { onHand: 3 });
+  await shop.until(() => performance.now() - asked > 400, 'the short patience to be over');
+  await release();
+  t.equal((await answer).status, 200);
+});
+
+/** Takes a lock as somebody else, e.g. to keep inventory from hearing of a product. */
+async function hold(lock: string, ...params: string[]): Promise<() => Promise<void>> {
   const client = new pg.Client(shop.adminUrl);
   await client.connect();
   await client.query('begin');
-  await client.query('select from inventory.stock where product_id = $1 for update', [productId]);
+  await client.query(lock, params);
   return async () => client.end();
 }
 

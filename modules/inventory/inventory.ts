@@ -159,12 +159,14 @@ export class Inventory {
 
   /**
    * The product's stock, or nothing where only the catalog knows the product yet. The catalog is asked in any case, for the
-   * event that a product is new, or gone, may still be on its way; while it does not answer, what is known here counts.
+   * event that a product is new, or gone, may still be on its way; while it does not answer at once, what is known here
+   * counts. Where nothing is known here its word is needed, and has all the time that there is.
    */
   async #require(productId: string, call: Call): Promise<StockRow | undefined> {
-    const [row, asked] = await Promise.all([this.#find(productId, call), this.#askCatalog(productId, call)]);
-    if (row?.discontinued || isRefusal(asked, catalog, 'PRODUCT_NOT_FOUND')) throw unknownProduct(productId);
-    if (!row && asked) throw asked;
+    const [row, doubt] = await Promise.all([this.#find(productId, call), this.#askCatalog(productId, call.with({ timeoutMs: CATALOG_MS }))]);
+    const failure = !row && doubt ? await this.#askCatalog(productId, call) : doubt;
+    if (row?.discontinued || isRefusal(failure, catalog, 'PRODUCT_NOT_FOUND')) throw unknownProduct(productId);
+    if (!row && failure) throw failure;
     return row;
   }
 
@@ -178,7 +180,7 @@ export class Inventory {
 
   /** @returns what the catalog failed with, if it did */
   async #askCatalog(productId: string, call: Call): Promise<Error | undefined> {
-    return this.#catalog.getProduct({ id: productId }, call.with({ timeoutMs: CATALOG_MS })).then(() => undefined, (error: Error) => error);
+    return this.#catalog.getProduct({ id: productId }, call).then(() => undefined, (error: Error) => error);
   }
 
   #view(stock: Stock): StockView {

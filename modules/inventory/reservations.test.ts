@@ -29,7 +29,7 @@ async function level(productId: string): Promise<{ on_hand: number; reserved: nu
 
 /** Another process of the shop, in the middle of a transaction: it holds its locks until it commits. */
 async function rival(t: Scope): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: shop.adminUrl, options: '-c search_path=inventory' });
+  const client = new pg.Client({ connectionString: shop.adminUrlOf('inventory'), options: '-c search_path=inventory' });
   await client.connect();
   t.teardown(async () => client.end());
   await client.query('begin');

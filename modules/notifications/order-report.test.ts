@@ -83,7 +83,7 @@ t.test('an e-mail that was given up is told of as such', async (t) => {
 
 t.test('while orders is away e-mails go out, and the history learns of them later, at their time', async (t) => {
   const customer = await shop.customer();
-  const { gate } = shop.host.module('orders');
+  const { gate } = shop.module('orders');
   const id = await order(customer);
   await gate.close();
   t.teardown(() => gate.open());

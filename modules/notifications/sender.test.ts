@@ -129,6 +129,6 @@ void t.test('several senders on one database send each message once, each channe
 });
 
 function senderFor(carriers: Carriers): Sender {
-  const { db } = shop.host.module('notifications');
+  const { db } = shop.module('notifications');
   return new Sender({ db, carriers, log: pino({ level: 'silent' }), metrics: new Registry(), inSpan: (call, _span, work) => work(call), maxTries: 3, firstPauseMs: 1 });
 }

@@ -94,7 +94,7 @@ t.test('nothing acknowledged is lost, nothing is done twice, and every connectio
   const [orders] = await shop.sql<{ n: number; confirmed: number }>('orders', `select count(*) as n, count(*) filter (where status = 'confirmed') as confirmed from customer_order`);
   t.strictSame(orders, { n: acknowledged.length, confirmed: acknowledged.length });
   for (const module of ['catalog', 'inventory', 'notifications', 'orders', 'payments', 'shipping', 'users']) {
-    const { db, outbox } = shop.host.module(module);
+    const { db, outbox } = shop.module(module);
     await shop.until(() => db.pool.totalCount === db.pool.idleCount && outbox.pool.totalCount === outbox.pool.idleCount, `the connections of ${module}`);
   }
 });

@@ -132,7 +132,7 @@ t.test('an event that comes again is not told of again, though nobody remembers 
   await untilStatus(id, 'confirmed');
   await asAdmin(`/orders/${id}/cancel`);
   const once = await untilTells(t, id, ['order_placed', 'stock_reserved', ...PAID, 'shipment_cancelled', 'order_cancelled', 'payment_refunded', 'stock_released', 'compensated']);
-  const intake = shop.host.module('orders').intakes.get('orders.fulfilment')!;
+  const intake = shop.module('orders').intakes.get('orders.fulfilment')!;
   for (const publisher of ['payments', 'shipping']) {
     const events = await shop.sql<{ data: Parameters<typeof intake.handle>[0][number] }>(`${publisher}_outbox`, `select data from job where data->>'aggregateId' = $1 order by id`, [id]);
     t.ok(events.length > 0);

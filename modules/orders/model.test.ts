@@ -78,7 +78,7 @@ async function redeliver({ event, subscriber }: Extract<Action, { do: 'redeliver
   const rows = (await Promise.all(['orders', 'payments', 'shipping', 'inventory'].map(async (module) => shop.sql<{ data: { type: string } }>(`${module}_outbox`, `select data from job where name = 'events' order by id desc limit 50`)))).flat();
   const chosen = rows[event % Math.max(1, rows.length)]?.data;
   if (!chosen) return 0;
-  const takers = ['orders', 'notifications', 'inventory'].flatMap((module) => [...shop.host.module(module).intakes.values()]).filter((intake) => intake.types.includes(chosen.type));
+  const takers = ['orders', 'notifications', 'inventory'].flatMap((module) => [...shop.module(module).intakes.values()]).filter((intake) => intake.types.includes(chosen.type));
   const taker = takers[subscriber % Math.max(1, takers.length)];
   return taker ? (await taker.handle([chosen as never])).every((result) => result.outcome === 'handled') ? 200 : 500 : 0;
 }

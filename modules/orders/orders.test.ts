@@ -133,7 +133,7 @@ t.test('a cancellation succeeds although shipping\'s report ends the order first
   const product = await shop.product({ stock: 1 });
   const placed = await place(customer.token, { items: [{ productId: product.id, quantity: 1 }], cardToken: 'tok_visa' });
   await untilStatus(customer.token, placed.body.id, 'confirmed');
-  const { db, parts } = shop.host.module('orders');
+  const { db, parts } = shop.module('orders');
   const service = new Orders({
     db,
     clients: {

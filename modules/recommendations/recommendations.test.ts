@@ -45,23 +45,26 @@ async function eventsOf(orderId: string, type: string): Promise<EventEnvelope[]>
 }
 
 async function deliver(...events: EventEnvelope[]): Promise<void> {
-  const results = await shop.host.module('recommendations').intakes.get('recommendations.bought-together')!.handle(events);
+  const results = await shop.module('recommendations').intakes.get('recommendations.bought-together')!.handle(events);
   if (results.some(({ outcome }) => outcome !== 'handled')) throw new Error(`not handled: ${JSON.stringify(results)}`);
+}
+
+interface Pair {
+  pair: string;
+  orders: number;
 }
 
 /** Every pair of the current counting that differs from what the orders themselves say. */
 async function differences(): Promise<string[]> {
-  const rows = await shop.sql<{ pair: string }>(
-    'recommendations',
-    `with expected as (
-       select a.product_id, b.product_id as companion_id, count(*)::int as orders
-       from orders.customer_order o join orders.order_item a on a.order_id = o.id join orders.order_item b on b.order_id = o.id and a.product_id <> b.product_id
-       where o.status in ('confirmed', 'shipped', 'delivered') group by 1, 2),
-     counted as (select product_id, companion_id, orders from pair where orders > 0 and counting_id = (select id from counting where status = 'current'))
-     select format('%s with %s: %s of %s', product_id, companion_id, c.orders, e.orders) as pair
-     from expected e full join counted c using (product_id, companion_id) where e.orders is distinct from c.orders`,
+  const expected = await shop.sql<Pair>(
+    'orders',
+    `select format('%s with %s', a.product_id, b.product_id) as pair, count(*)::int as orders
+     from customer_order o join order_item a on a.order_id = o.id join order_item b on b.order_id = o.id and a.product_id <> b.product_id
+     where o.status in ('confirmed', 'shipped', 'delivered') group by 1`,
   );
-  return rows.map(({ pair }) => pair);
+  const counted = await shop.sql<Pair>('recommendations', `select format('%s with %s', product_id, companion_id) as pair, orders from pair where orders > 0 and counting_id = (select id from counting where status = 'current')`);
+  const [should, does] = [expected, counted].map((pairs) => new Map(pairs.map(({ pair, orders }) => [pair, orders])));
+  return [...new Set([...should!.keys(), ...does!.keys()])].filter((pair) => should!.get(pair) !== does!.get(pair)).map((pair) => `${pair}: ${does!.get(pair)} of ${should!.get(pair)}`);
 }
 
 async function rebuilt(): Promise<Reply> {
@@ -170,7 +173,7 @@ t.test('a rebuild counts anew from the history, while the counts of before are a
   t.same(await shop.sql('recommendations', 'select distinct counting_id from pair union select distinct counting_id from basket'), await shop.sql('recommendations', 'select id as counting_id from counting'));
 });
 
-t.test('a rebuild that a process leaves behind is finished by the next one', async (t) => {
+t.test('a rebuild that a process leaves behind is finished by the next one', { skip: !shop.isOneProcess && 'is about two processes of one shop' }, async (t) => {
   const other = await testShop(t, { settings, database: shop.database });
   await shop.sql('recommendations', 'update pair set orders = orders + 7');
   const { body } = await shop.request('POST', PATH, { token: admin.token });

@@ -36,7 +36,7 @@ async function published(orderId: string): Promise<string[]> {
 
 /** Another process of the shop in the middle of a transaction. */
 async function rival(t: { teardown(action: () => Promise<void>): void }): Promise<pg.Client> {
-  const other = new pg.Client({ connectionString: shop.adminUrl, options: '-c search_path=shipping' });
+  const other = new pg.Client({ connectionString: shop.adminUrlOf('shipping'), options: '-c search_path=shipping' });
   await other.connect();
   t.teardown(async () => other.end());
   await other.query('begin');

@@ -110,7 +110,7 @@ for (const [name, { operation, part }] of Object.entries(standIns)) {
   });
 
   t.test(`${name} that is down is replaced at once`, async (t) => {
-    const { gate } = shop.host.module(operation.split('.')[0]!);
+    const { gate } = shop.module(operation.split('.')[0]!);
     const closed = gate.close();
     t.teardown(() => gate.open());
     await closed;
@@ -140,7 +140,7 @@ t.test('without the product there is no page, and nothing else is asked any long
     await shop.until(() => call.signal.aborted, 'the question for the stock to be cancelled', 500);
   }
   tampered.clear();
-  const { gate } = shop.host.module('catalog');
+  const { gate } = shop.module('catalog');
   const closed = gate.close();
   t.teardown(() => gate.open());
   await closed;

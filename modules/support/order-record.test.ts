@@ -6,7 +6,7 @@ const settings = { EVENT_POLL_MS: '50', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_M
 const shop = await testShop(t, { settings });
 const [ada, support] = [await shop.customer(), await shop.support()];
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
-const intake = shop.host.module('support').intakes.get('support.order-record')!;
+const intake = shop.module('support').intakes.get('support.order-record')!;
 
 interface Entry {
   readonly at: string;
@@ -90,7 +90,7 @@ t.test('while orders is away the conversation goes on; the history learns of it 
   const about = await order();
   const id = await openAbout(about);
   await untilTells(t, about, ['ticket_opened']);
-  const { gate } = shop.host.module('orders');
+  const { gate } = shop.module('orders');
   await gate.close();
   t.teardown(() => gate.open());
   await post(`/tickets/${id}/messages`, support, { body: 'Between us.' });

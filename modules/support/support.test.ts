@@ -29,7 +29,7 @@ async function published(ticketId: string): Promise<{ type: string; data: object
 
 /** Another process of the shop in the middle of a transaction that holds the ticket. */
 async function holding(t: { teardown(action: () => Promise<void>): void }, ticketId: string): Promise<pg.Client> {
-  const other = new pg.Client({ connectionString: shop.adminUrl, options: '-c search_path=support' });
+  const other = new pg.Client({ connectionString: shop.adminUrlOf('support'), options: '-c search_path=support' });
   await other.connect();
   t.teardown(async () => other.end());
   await other.query('begin');
@@ -83,7 +83,7 @@ t.test('a ticket about an order is about one of the customer\'s own', async (t) 
 
 t.test('without orders, tickets about orders wait, and the others do not', async (t) => {
   const order = await orderOf(ada);
-  const { gate } = shop.host.module('orders');
+  const { gate } = shop.module('orders');
   await gate.close();
   t.teardown(() => gate.open());
   t.match(await ask(ada, { orderId: order }), { status: 503, body: { code: 'UNAVAILABLE' } });

@@ -6,7 +6,7 @@ import { pingPong } from '../testing/fixtures/ping-pong.ts';
 import { testShop } from '../testing/testing.ts';
 
 const shop = await testShop(t, { modules: pingPong(), migrations: join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations') });
-const { db } = shop.host.module('ping');
+const { db } = shop.module('ping');
 
 t.test('a statement that loses a deadlock is repeated, outside a transaction as in one', async (t) => {
   for (const sql of [db.sql.bind(db), async (text: string) => db.transaction({ call: shop.call() }, async (tx) => tx.sql(text))]) {

@@ -16,39 +16,56 @@ export interface Owed {
   readonly oldestRetried: string | null;
 }
 
-export interface Way {
-  /** The publisher's database, and the schema of its outbox. */
+/** What the publisher's database tells of it. */
+export interface OwedByPublisher {
+  readonly retrying: number;
+  readonly dead: number;
+  readonly oldestRetried: string | null;
+  /** Events in the outbox that have not failed. */
+  readonly waiting: number;
+  /** The oldest of them, oldest first. */
+  readonly oldest: readonly Untried[];
+}
+
+export interface Untried {
+  readonly id: string;
+  /** RFC 3339: when it happened. */
+  readonly at: string;
+}
+
+/** The publisher's events on their way to one subscriber. */
+interface Way {
   readonly from: Sql;
   readonly outbox: string;
-  /** The subscriber's. */
-  readonly to: Sql;
-  readonly inbox: string;
   readonly subscriber: string;
   /** Events of the publisher that the subscriber handles. */
   readonly types: readonly string[];
 }
 
-interface Untried {
-  id: string;
-  at: string;
-}
-
 /**
  * An event waits in the outbox until all its subscribers have handled it, so one that is in this one's inbox counts no more. Only what is
- * in flight can be in both, and that is the oldest.
+ * in flight can be in both, and that is the oldest. The two may lie in different databases: each is asked for its own, and this puts
+ * together what they say. An event that is handled between the two questions counts as handled.
+ * @param handled those of the oldest that are in the subscriber's inbox
  */
-export async function owed(way: Way): Promise<Owed> {
+export function owed({ retrying, dead, oldestRetried, waiting, oldest }: OwedByPublisher, handled: ReadonlySet<string>): Owed {
+  const open = oldest.find(({ id }) => !handled.has(id));
+  return { backlog: retrying + waiting - handled.size, retrying, dead, oldestUntried: open?.at ?? null, oldestRetried };
+}
+
+/** @param outbox schema of the publisher's outbox */
+export async function owedBy(from: Sql, outbox: string, subscriber: string, types: readonly string[]): Promise<OwedByPublisher> {
+  const way = { from, outbox, subscriber, types };
   const [parked, oldest] = await Promise.all([parkedEvents(way), oldestUntried(way)]);
   const waiting = oldest.length < MOST_IN_FLIGHT ? oldest.length : await countUntried(way);
-  const handled = await handledOf(way, oldest);
-  const open = oldest.filter(({ id }) => !handled.has(id));
-  return {
-    backlog: parked.retrying + waiting - handled.size,
-    retrying: parked.retrying,
-    dead: parked.dead,
-    oldestUntried: open[0]?.at ?? null,
-    oldestRetried: parked.oldest,
-  };
+  return { retrying: parked.retrying, dead: parked.dead, oldestRetried: parked.oldest, waiting, oldest };
+}
+
+/** Those of the events that the subscriber has handled. @param inbox schema of its inbox */
+export async function handledOf(to: Sql, inbox: string, subscriber: string, eventIds: readonly string[]): Promise<string[]> {
+  if (eventIds.length === 0) return [];
+  const rows = await to.sql<{ event_id: string }>(`select event_id from ${inbox}.inbox where subscriber = $1 and event_id = any($2::uuid[])`, [subscriber, eventIds]);
+  return rows.map((row) => row.event_id);
 }
 
 async function parkedEvents({ from, outbox, subscriber, types }: Way): Promise<{ retrying: number; dead: number; oldest: string | null }> {
@@ -73,10 +90,4 @@ async function oldestUntried({ from, outbox, subscriber, types }: Way): Promise<
 async function countUntried({ from, outbox, subscriber, types }: Way): Promise<number> {
   const [row] = await from.sql<{ n: number }>(`select count(*) as n ${untried(outbox)}`, [subscriber, types]);
   return row!.n;
-}
-
-async function handledOf({ to, inbox, subscriber }: Way, events: readonly Untried[]): Promise<Set<string>> {
-  if (events.length === 0) return new Set();
-  const rows = await to.sql<{ event_id: string }>(`select event_id from ${inbox}.inbox where subscriber = $1 and event_id = any($2::uuid[])`, [subscriber, events.map(({ id }) => id)]);
-  return new Set(rows.map((row) => row.event_id));
 }

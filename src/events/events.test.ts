@@ -73,7 +73,7 @@ t.test('after the last try an event is a dead letter with its error; the aggrega
   };
   await hit(id);
   await hit(id);
-  const { db } = shop.host.module('ping');
+  const { db } = shop.module('ping');
   const dead = await shop.until(async () => (await deadLetters(db, 'ping_outbox', { limit: 10 })).find((letter) => letter.event.aggregateId === id), 'the dead letter');
   t.match(dead, { subscriber: 'pong.first', attempts: 4, error: 'TypeError: cannot digest this' });
   await shop.until(async () => (await seen(id, 'first')).length === 1, 'the event after the dead one');

@@ -67,7 +67,7 @@ function failing(id: string, numbers: Set<number>): void {
 
 t.test('stopping a relay while an event fails does not let the next one of its aggregate pass', async (t) => {
   const id = uuidv7();
-  const { relay, outbox } = shop.host.module('ping');
+  const { relay, outbox } = shop.module('ping');
   const [entered, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let failures = 1;
   behaviour = async (subscriber, event) => {
@@ -86,7 +86,7 @@ t.test('stopping a relay while an event fails does not let the next one of its a
   relay.wake();
   const stopped = relay.stop();
   release.resolve();
-  await shop.until(() => shop.host.module('pong').gate.inFlight === 0, 'the handler to fail');
+  await shop.until(() => shop.module('pong').gate.inFlight === 0, 'the handler to fail');
   for (const connection of connections) connection.release();
   await stopped;
   await relay.start();
@@ -224,7 +224,7 @@ t.test('a handler that never ends is given up: its transaction ends and the next
   };
   await hit(id, shop);
   await untilSeen(id, 'first', [1], shop);
-  const { pool } = shop.host.module('pong').db;
+  const { pool } = shop.module('pong').db;
   await shop.until(() => pool.totalCount === pool.idleCount, 'all connections to be back');
   t.pass();
 });

@@ -34,12 +34,12 @@ async function seen(shop: TestShop, id: string, subscriber = 'late'): Promise<nu
 }
 
 async function replay(shop: TestShop, from = BEGINNING): Promise<string> {
-  return (await requestReplay(shop.host.module('ping').db, 'ping_outbox', { subscriber: LATE, type: ping.events.hit.type, from })).id;
+  return (await requestReplay(shop.module('ping').db, 'ping_outbox', { subscriber: LATE, type: ping.events.hit.type, from })).id;
 }
 
 async function untilFinished(shop: TestShop, id: string): Promise<number> {
   const { replayed } = await shop.until(async () => {
-    const found = await findReplay(shop.host.module('ping').db, 'ping_outbox', id);
+    const found = await findReplay(shop.module('ping').db, 'ping_outbox', id);
     return found?.status === 'finished' && found;
   }, 'the replay to be finished');
   return replayed;

@@ -1,10 +1,11 @@
-/** What those who run the shop ask of its events, across the outboxes of all modules in this process. */
+/** What those who run the shop ask of its events, across the outboxes of modules, in this process or elsewhere. */
 import type { Call } from '../calls/call.ts';
 import { CallError, refuse } from '../contract/errors.ts';
 import { type Owed, owed } from '../events/backlog.ts';
-import { byPlace, type DeadLetter, deadLetters, type Place, redrive } from '../events/dead-letters.ts';
-import { findReplay, type Replay, type ReplayRequest, requestReplay } from '../events/replay.ts';
-import type { ModuleHost } from './module-host.ts';
+import { byPlace, type DeadLetter, type Place } from '../events/dead-letters.ts';
+import type { Replay, ReplayRequest } from '../events/replay.ts';
+import type { AnyModule } from '../module.ts';
+import type { EventDesk } from './event-desk.ts';
 import { platform } from './platform.ts';
 
 export interface SubscriberState {
@@ -29,21 +30,24 @@ export interface Redrive {
 interface Subscription {
   readonly subscriber: string;
   readonly types: readonly string[];
-  readonly module: ModuleHost;
+  /** Of the subscriber's module. */
+  readonly desk: EventDesk;
+}
+
+interface Module {
+  readonly definition: AnyModule;
+  readonly desk: EventDesk;
 }
 
 export class EventOperations {
-  readonly #modules: ReadonlyMap<string, ModuleHost>;
-
-  constructor(modules: ReadonlyMap<string, ModuleHost>) {
-    this.#modules = modules;
-  }
-
+  readonly #modules: readonly Module[];
   /** By name. */
-  get subscriptions(): readonly Subscription[] {
-    return [...this.#modules.values()]
-      .flatMap((module) => [...module.intakes].map(([subscriber, { types }]) => ({ subscriber, types, module })))
-      .toSorted((a, b) => (a.subscriber < b.subscriber ? -1 : 1));
+  readonly subscriptions: readonly Subscription[];
+
+  /** @param deskOf what is asked of a module's outbox and inbox */
+  constructor(definitions: readonly AnyModule[], deskOf: (module: string) => EventDesk) {
+    this.#modules = definitions.map((definition) => ({ definition, desk: deskOf(definition.contract.name) }));
+    this.subscriptions = this.#modules.flatMap(subscriptionsOf).toSorted((a, b) => (a.subscriber < b.subscriber ? -1 : 1));
   }
 
   async subscribers(call: Call): Promise<SubscriberState[]> {
@@ -51,7 +55,7 @@ export class EventOperations {
   }
 
   async deadLetters(query: { subscriber?: string | undefined; after?: Place | undefined; limit: number }, call: Call): Promise<DeadLetter[]> {
-    const found = await this.#everywhere(async ({ db, outbox }) => deadLetters(db.for(call), outbox.schema, query));
+    const found = await this.#everywhere(async (desk) => (await desk.listDeadLetters(query, call)).items);
     return found.flat().toSorted(byPlace).slice(0, query.limit);
   }
 
@@ -62,7 +66,8 @@ export class EventOperations {
   async redrive({ eventIds, all = false, subscriber }: Redrive, call: Call): Promise<{ redriven: number; notFound: string[] }> {
     if ((eventIds !== undefined) === all) throw invalid('', 'must have either eventIds or all: true');
     const wanted = eventIds?.map((id) => id.toLowerCase());
-    const redriven = (await this.#everywhere(async ({ db, outbox }) => redrive(db.for(call), outbox.schema, { eventIds: wanted, subscriber }))).flat();
+    const which = { ...(wanted && { eventIds: wanted }), ...(subscriber !== undefined && { subscriber }) };
+    const redriven = (await this.#everywhere(async (desk) => (await desk.redriveDeadLetters(which, call)).eventIds)).flat();
     const found = new Set(redriven);
     return { redriven: redriven.length, notFound: [...new Set(wanted)].filter((id) => !found.has(id)) };
   }
@@ -77,35 +82,42 @@ export class EventOperations {
     if (!subscription) throw refuse(platform, 'SUBSCRIBER_NOT_FOUND', `there is no subscriber ${subscriber}`);
     const publisher = subscription.types.includes(type) ? this.#publisherOf(type) : undefined;
     if (!publisher) throw refuse(platform, 'EVENT_NOT_HANDLED', `${subscriber} does not handle ${type}, but ${subscription.types.join(', ')}`);
-    return requestReplay(publisher.db.for(call), publisher.outbox.schema, { subscriber, type, from: past(from) });
+    return publisher.requestReplay({ subscriber, type, from: past(from) }, call);
   }
 
   /** @throws ContractError REPLAY_NOT_FOUND */
   async findReplay(id: string, call: Call): Promise<Replay> {
-    const found = await this.#everywhere(async ({ db, outbox }) => findReplay(db.for(call), outbox.schema, id));
-    const replay = found.find((each) => each !== undefined);
+    const found = await this.#everywhere(async (desk) => (await desk.findReplay({ id }, call)).replay);
+    const replay = found.find((each) => each !== null);
     if (!replay) throw refuse(platform, 'REPLAY_NOT_FOUND', `there is no replay ${id}`);
     return replay;
   }
 
-  async #owedTo({ subscriber, types, module }: Subscription, call: Call): Promise<Owed[]> {
+  async #owedTo({ subscriber, types, desk }: Subscription, call: Call): Promise<Owed[]> {
     const byPublisher = Map.groupBy(types, (type) => this.#publisherOf(type));
     const ways = [...byPublisher].flatMap(([publisher, own]) => (publisher ? [{ publisher, own }] : []));
     return Promise.all(
-      ways.map(async ({ publisher, own }) =>
-        owed({ from: publisher.db.for(call), outbox: publisher.outbox.schema, to: module.db.for(call), inbox: module.outbox.schema, subscriber, types: own }),
-      ),
+      ways.map(async ({ publisher, own }) => {
+        const byIt = await publisher.eventsOwed({ subscriber, types: own }, call);
+        const eventIds = byIt.oldest.map(({ id }) => id);
+        const handled = eventIds.length === 0 ? [] : (await desk.eventsHandled({ subscriber, eventIds }, call)).eventIds;
+        return owed(byIt, new Set(handled));
+      }),
     );
   }
 
-  /** None where the publisher is not hosted here. */
-  #publisherOf(type: string): ModuleHost | undefined {
-    return [...this.#modules.values()].find(({ definition }) => Object.values(definition.contract.events).some((event) => event.type === type));
+  /** None where the publisher is not known here. */
+  #publisherOf(type: string): EventDesk | undefined {
+    return this.#modules.find(({ definition }) => Object.values(definition.contract.events).some((event) => event.type === type))?.desk;
   }
 
-  async #everywhere<T>(ask: (module: ModuleHost) => Promise<T>): Promise<T[]> {
-    return Promise.all([...this.#modules.values()].map(ask));
+  async #everywhere<T>(ask: (desk: EventDesk) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.#modules.map(async ({ desk }) => ask(desk)));
   }
+}
+
+function subscriptionsOf({ definition: { contract, subscribes = {} }, desk }: Module): Subscription[] {
+  return Object.entries(subscribes).map(([name, events]) => ({ subscriber: `${contract.name}.${name}`, types: events.map(({ type }) => type), desk }));
 }
 
 function stateOf({ subscriber, types }: Subscription, ways: readonly Owed[]): SubscriberState {

@@ -20,6 +20,7 @@ import type { KernelSettings } from '../settings/kernel-settings.ts';
 import type { Tracing } from '../trace/tracing.ts';
 import { StartError } from '../settings/start-error.ts';
 import { inDependencyOrder, projectRoot } from './discover.ts';
+import { eventDesk } from './event-desk.ts';
 import { EventOperations } from './event-operations.ts';
 import { eventRoutes } from './event-routes.ts';
 import { ModuleHost } from './module-host.ts';
@@ -233,7 +234,7 @@ export class Host {
         paths: module.definition.paths ?? [],
         health: () => (module.reachesDatabase ? ('healthy' as const) : ('unhealthy' as const)),
       })).concat(this.#modulesElsewhere()),
-      operators: { errors: platform.errors, routes: eventRoutes(new EventOperations(this.#modules)) },
+      operators: { errors: platform.errors, routes: eventRoutes(new EventOperations(this.hosted, (name) => eventDesk(this.module(name)))) },
       ready: () => this.#ready(),
       enter: (name) => this.#enter(name),
       databaseDelayMs: () => Math.max(0, ...[...this.#modules.values()].map((module) => module.databaseDelayMs())),

@@ -110,6 +110,15 @@ t.test('what a caller asks of one process counts in the other', { skip }, async 
   t.equal(refused.headers.get('ratelimit-limit'), String(LIMIT));
 });
 
+t.test('who counts under a name of its own counts apart', { skip }, async (t) => {
+  const settings = settingsWith(testRedisUrl);
+  const gateways = [await testServer(t, { routes, settings, countedAs: 'gateway' }), await testServer(t, { routes, settings, countedAs: 'gateway' })];
+  const service = await testServer(t, { routes, settings });
+  const address = freshAddress();
+  t.same(await askAll([service, service, ...gateways, ...gateways], address), [200, 200, 200, 200, 200, 200]);
+  t.same(await askAll([...gateways, service, service, service], address), [429, 429, 200, 200, 429]);
+});
+
 t.test('a hundred requests at once are not more than the limit', { skip }, async (t) => {
   const settings = settingsWith(testRedisUrl);
   const servers = [await testServer(t, { routes, settings }), await testServer(t, { routes, settings })];

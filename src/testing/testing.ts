@@ -1,6 +1,8 @@
 /** What tests use: a whole shop on a database of its own, driven through its public doors. */
 import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { Call } from '../calls/call.ts';
 import type { Contract } from '../contract/contract.ts';
@@ -8,6 +10,7 @@ import type { Client } from '../contract/types.ts';
 import { PreparedClient } from '../database/prepared-client.ts';
 import { discoverModules } from '../host/discover.ts';
 import { type Host, startHost } from '../host/host.ts';
+import type { ModuleHost } from '../host/module-host.ts';
 import type { Probe } from '../host/probe.ts';
 import { createLog } from '../log/log.ts';
 import type { AnyModule } from '../module.ts';
@@ -65,8 +68,14 @@ export interface SignedIn {
 
 const PASSWORD = 'a long enough password';
 
+/** Starts the shop in another shape than one process: the file that CLEAVE_PLACEMENT names exports one as `place`. */
+export type Place = (t: TestScope, options: TestShopOptions) => Promise<TestShop>;
+
 /** Starts a shop and tears it down with the test. */
 export async function testShop(t: TestScope, options: TestShopOptions = {}): Promise<TestShop> {
+  const elsewhere = process.env['CLEAVE_PLACEMENT'];
+  // What a test says of its database or its modules is about one process.
+  if (elsewhere && !options.database && !options.modules) return ((await import(pathToFileURL(resolve(elsewhere)).href)) as { place: Place }).place(t, options);
   const database = options.database ?? (await (options.migrations ? emptyDatabase() : cloneDatabase()));
   const host = await startTestHost(database, options);
   const shop = new TestShop(host, database);
@@ -108,9 +117,24 @@ export class TestShop {
     return this.database.adminUrl;
   }
 
+  /** Not so where CLEAVE_PLACEMENT places its modules elsewhere. */
+  get isOneProcess(): boolean {
+    return true;
+  }
+
+  /** Superuser connection string of the database with a module's schemas. */
+  adminUrlOf(_schema: string): string {
+    return this.adminUrl;
+  }
+
   /** Connection string of a module's runtime role. */
   moduleUrl(module: string): string {
     return this.host.moduleUrl(module);
+  }
+
+  /** A module's inner parts, where it runs. */
+  module(name: string): ModuleHost {
+    return this.host.module(name);
   }
 
   async request(method: string, path: string, { token, body, headers }: RequestOptions = {}): Promise<Reply> {
@@ -201,7 +225,7 @@ export class TestShop {
   #pool(module: string): pg.Pool {
     const known = this.#pools.get(module);
     if (known) return known;
-    const pool = new pg.Pool({ connectionString: this.adminUrl, Client: PreparedClient, max: 4, options: `-c search_path=${module},public`, application_name: 'cleave:test' } as pg.PoolConfig);
+    const pool = new pg.Pool({ connectionString: this.adminUrlOf(module), Client: PreparedClient, max: 4, options: `-c search_path=${module},public`, application_name: 'cleave:test' } as pg.PoolConfig);
     pool.on('error', () => undefined);
     this.#pools.set(module, pool);
     return pool;

@@ -51,7 +51,7 @@ const shop = await testShop(t, {
   settings: { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '10' },
   tracing: recorder.tracing,
 });
-const { db } = shop.host.module('ping');
+const { db } = shop.module('ping');
 
 /** A call that somebody else's span made. */
 function callIn(traceId: string, flags = '01'): Call {
@@ -99,7 +99,7 @@ t.test('events that are handled together stay in their own traces, and so does w
     const id = uuidv7();
     return { id, type: ping.events.hit.type, aggregateId: id, occurredAt: new Date().toISOString(), data: { id, n }, traceparent: callIn(traceId).traceparent, requestId: `request-${n}` };
   });
-  const results = await shop.host.module('pong').intakes.get('pong.echo')!.handle(events);
+  const results = await shop.module('pong').intakes.get('pong.echo')!.handle(events);
   t.same(results, events.map(() => ({ outcome: 'handled' })));
 
   const [first, ...others] = await Promise.all(traces.map(async (traceId) => ended(traceId, 'process ping.hit.v1')));

@@ -6,6 +6,8 @@
  *   sent --the replica cannot be connected to--> unreached: it has not heard of the request
  *   sent --the connection breaks--> lost: nobody knows whether the callee did its work
  */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
 import { watch, Watched } from '../calls/deadlines.ts';
 import { CallError } from '../contract/errors.ts';
 import { DRAINING_HEADER } from './protocol.ts';
@@ -43,47 +45,67 @@ export const UNREACHED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUN
  * @throws WireError
  * @throws CallError DEADLINE_EXCEEDED, CANCELLED
  */
-export async function post(replica: Replica, request: WireRequest): Promise<WireAnswer> {
-  const patience = new Patience(request);
-  watch(patience, request.deadline);
-  replica.underWay += 1;
-  try {
-    const { path, headers, body } = request;
-    const answer = await replica.pool.request({ method: 'POST', path, headers, body, signal: patience.signal });
-    replica.trust();
-    const text = await answer.body.text();
-    if (answer.headers[DRAINING_HEADER] !== undefined) throw new WireError('unreached', `${replica.origin} is shutting down`);
-    return { status: answer.statusCode, text };
-  } catch (error) {
-    throw patience.reason ?? errorOf(error, replica);
-  } finally {
-    replica.underWay -= 1;
-    patience.end();
-  }
+export function post(replica: Replica, request: WireRequest): Promise<WireAnswer> {
+  return new Promise((resolve, reject) => new Exchange(replica, request, resolve, reject).send());
 }
 
-function errorOf(error: unknown, replica: Replica): Error {
-  if (error instanceof WireError) return error;
-  const { code = '', message } = error as { code?: string; message: string };
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new WireError('garbled', `${replica.origin} answers more than can be read`, error);
-  replica.suspect();
-  if (UNREACHED.has(code)) return new WireError('unreached', `${replica.origin} cannot be reached: ${message}`, error);
-  return new WireError('lost', `the connection to ${replica.origin} broke: ${message}`, error);
-}
-
-/** How long the caller waits. */
-class Patience extends Watched {
+/**
+ * undici's `request` makes a stream of each answer and listens to a signal; this is told of the bytes and holds the handle by which it
+ * can give up, which takes half the time.
+ */
+class Exchange extends Watched implements Dispatcher.DispatchHandler {
+  readonly #replica: Replica;
   readonly #request: WireRequest;
-  readonly #abort = new AbortController();
-  reason: CallError | undefined;
+  readonly #resolve: (answer: WireAnswer) => void;
+  readonly #reject: (error: Error) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #reason: CallError | undefined;
+  #status = 0;
+  #isDraining = false;
+  #chunks: Buffer[] = [];
+  #isSettled = false;
 
-  constructor(request: WireRequest) {
+  constructor(replica: Replica, request: WireRequest, resolve: (answer: WireAnswer) => void, reject: (error: Error) => void) {
     super();
+    this.#replica = replica;
     this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
-  get signal(): AbortSignal {
-    return this.#abort.signal;
+  send(): void {
+    const { path, headers, body, deadline } = this.#request;
+    watch(this, deadline);
+    this.#replica.underWay += 1;
+    this.#replica.pool.dispatch({ method: 'POST', path, headers, body }, this);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#reason) controller.abort(this.#reason);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#status = status;
+    this.#isDraining = headers[DRAINING_HEADER] !== undefined;
+    this.#chunks = [];
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#settle();
+    this.#replica.trust();
+    if (this.#isDraining) return this.#reject(new WireError('unreached', `${this.#replica.origin} is shutting down`));
+    const bytes = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    this.#resolve({ status: this.#status, text: bytes.toString('utf8') });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#settle();
+    this.#reject(this.#reason ?? errorOf(error, this.#replica));
   }
 
   get isCancelled(): boolean {
@@ -98,8 +120,26 @@ class Patience extends Watched {
     this.#stop(new CallError('CANCELLED', 'the caller gave up'));
   }
 
+  /** A request that waits for a connection has no handle yet: nobody waits for it any more, and it is not sent when its turn comes. */
   #stop(reason: CallError): void {
-    this.reason = reason;
-    this.#abort.abort();
+    this.#reason = reason;
+    if (this.#controller) return this.#controller.abort(reason);
+    this.#settle();
+    this.#reject(reason);
   }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.end();
+    this.#replica.underWay -= 1;
+  }
+}
+
+function errorOf(error: unknown, replica: Replica): Error {
+  const { code = '', message } = error as { code?: string; message: string };
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new WireError('garbled', `${replica.origin} answers more than can be read`, error);
+  replica.suspect();
+  if (UNREACHED.has(code)) return new WireError('unreached', `${replica.origin} cannot be reached: ${message}`, error);
+  return new WireError('lost', `the connection to ${replica.origin} broke: ${message}`, error);
 }

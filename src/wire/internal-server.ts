@@ -42,11 +42,14 @@ type Operation = (input: unknown, call: Call) => Promise<unknown>;
 
 /** The caller listens; `close` lets what is in hand end and refuses the rest with DRAINING_HEADER. */
 export async function createInternalServer({ modules, tokens, log }: InternalServerOptions): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false });
+  const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false, pluginTimeout: 0 });
   const door = new InternalDoor(tokens, log);
   app.addHook('onRequest', (_request, reply, done) => door.refuseWhileClosing(reply) || done());
   // What is in hand is the last on its connection: closing would wait for it to be silent otherwise.
-  app.addHook('onSend', async (_request, reply) => void (door.isClosing && reply.header('connection', 'close')));
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (door.isClosing) reply.header('connection', 'close');
+    done(null, payload);
+  });
   app.addHook('preClose', async () => door.close());
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
