@@ -125,13 +125,13 @@ void t.test('counted calls are set against the requests that lead to them', asyn
   t.strictSame(measured, { fine: { calls: 15, share: 0.15, requests: 60, perRequest: 0.25 }, waive: { calls: 45, share: 0.45, requests: 40, perRequest: 1.125 } });
   t.strictSame(plan.traffic, { source: 'a shop', requests: 100, calls: 100, remoteCalls: 60, share: 0.6, remotePerRequest: 0.6 });
   const text = report(plan);
-  t.match(text, 'Traffic: a shop counted 100 requests and 100 contract calls; 60 of those (60.0 %) would be remote, 0.60 for each request.');
+  t.match(text, 'Traffic: a shop counted 100 requests and 100 calls between modules; 60 of those (60.0 %) would be remote, 0.60 for each request.');
   t.match(text, /loans +fines\.fine +command, once +15 \(15\.0 %\) +at most 0\.25 +POST/, 'events lead to it as well');
   t.match(text, /loans +fines\.waive +command +45 \(45\.0 %\) +1\.13 +POST/);
 });
 
 void t.test('several processes are added up, and what the sources do not show is not kept back', async (t) => {
-  const other = 'cleave_operation_duration_seconds_count{module="books",operation="getBook",caller="fines",outcome="ok"} 5\ncleave_operation_duration_seconds_count{module="books",operation="getBook",caller="kernel",outcome="ok"} 5\n';
+  const other = 'cleave_operation_duration_seconds_count{module="books",operation="getBook",caller="fines",outcome="ok"} 5\ncleave_operation_duration_seconds_count{module="books",operation="getBook",caller="kernel",outcome="ok"} 500\n';
   const plan = planFor(shop, ['books'], { ...unmeasured, traffic: trafficIn([METRICS, METRICS, other], 'three') });
   t.strictSame(plan.callsIn.map(({ caller, operation, measured }) => [caller, operation, measured?.calls]), [
     ['fines', 'getBook', 5],

@@ -18,7 +18,7 @@ export interface Occasion {
 
 export interface MeasuredCall {
   readonly calls: number;
-  /** Share of all contract calls that were counted, from 0 to 1. */
+  /** Share of all calls between modules that were counted, from 0 to 1. */
   readonly share: number;
   /** Requests of the routes that lead to it; 0 where none was counted. */
   readonly requests: number;

@@ -95,7 +95,7 @@ function bytes(count: number | null): string {
 function traffic({ traffic: counts }: Plan): string {
   if (!counts) return 'Traffic: none was counted. Name the /metrics of a running shop with --metrics.';
   const { source, requests, calls: all, remoteCalls, share, remotePerRequest } = counts;
-  return `Traffic: ${source} counted ${requests} requests and ${all} contract calls; ${remoteCalls} of those (${percent(share)}) would be remote, ${(remotePerRequest ?? 0).toFixed(2)} for each request.`;
+  return `Traffic: ${source} counted ${requests} requests and ${all} calls between modules; ${remoteCalls} of those (${percent(share)}) would be remote, ${(remotePerRequest ?? 0).toFixed(2)} for each request.`;
 }
 
 const VERDICTS: readonly Verdict[] = ['503', 'degraded', 'queued', 'works'];

@@ -1,5 +1,6 @@
 /** What a shop has counted: requests by route and contract calls by caller, from its `/metrics`. */
 import { request } from 'undici';
+import { KERNEL } from '../../src/host/host.ts';
 import { StartError } from '../../src/settings/start-error.ts';
 
 export interface Traffic {
@@ -7,7 +8,7 @@ export interface Traffic {
   readonly source: string;
   /** By `METHOD route`, what probes and scrapers ask among them. */
   readonly requests: ReadonlyMap<string, number>;
-  /** By `caller callee.operation`. */
+  /** By `caller callee.operation`; what the kernel asks every second, whoever is there or not, is left out. */
   readonly calls: ReadonlyMap<string, number>;
 }
 
@@ -25,7 +26,7 @@ export function trafficIn(texts: readonly string[], source: string): Traffic {
   const calls = new Map<string, number>();
   for (const { name, labels, value } of texts.flatMap(samplesIn)) {
     if (name === 'http_requests_total') add(requests, `${labels['method']} ${labels['route']}`, value);
-    if (name === 'cleave_operation_duration_seconds_count') add(calls, `${labels['caller']} ${labels['module']}.${labels['operation']}`, value);
+    if (name === 'cleave_operation_duration_seconds_count' && labels['caller'] !== KERNEL) add(calls, `${labels['caller']} ${labels['module']}.${labels['operation']}`, value);
   }
   return { source, requests, calls };
 }

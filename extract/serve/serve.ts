@@ -49,7 +49,7 @@ export const command: Command = {
     const stubs = isStubbed ? await stubTokens() : undefined;
     await Life.run(async (life) => {
       await startService(life, { name: service.name, modules, database: service.database, topology, host: address.host, stubs, env });
-      if (stubs) say(aboutStubs(stubs, modules, all));
+      if (stubs && !life.isEnding) say(aboutStubs(stubs, modules, all));
     });
     return undefined;
   },
