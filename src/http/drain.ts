@@ -3,7 +3,7 @@
  * connection. Without it each connection that was busy when closing began stays open until its keep-alive time
  * is over, 72 s, and closing waits for it.
  */
-import type { ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 
 export class InHand {
@@ -35,6 +35,15 @@ function endAfter(reply: ServerResponse): void {
 export function drainOnClose(app: FastifyInstance, inHand: InHand): void {
   app.addHook('preClose', (done) => {
     inHand.closeConnectionsAfter();
+    if (app.server.listening) closeAsTheyBecomeIdle(app.server);
     done();
   });
+}
+
+const LOOK_EVERY_MS = 100;
+
+/** A request that was answered before all of it had come leaves a connection that is idle once the rest has, which nobody tells. */
+function closeAsTheyBecomeIdle(server: Server): void {
+  const timer = setInterval(() => server.closeIdleConnections(), LOOK_EVERY_MS);
+  server.once('close', () => clearInterval(timer));
 }
