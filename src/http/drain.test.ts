@@ -1,5 +1,7 @@
 /** Closing: what was accepted is answered, and no connection keeps the server from ending. */
+import { once } from 'node:events';
 import http from 'node:http';
+import { connect } from 'node:net';
 import t from 'tap';
 import { testServer } from './server.testing.ts';
 import type { RoutesPlugin } from './route.ts';
@@ -57,4 +59,21 @@ t.test('a server that closes', async (t) => {
   await t.test('may take its time', async (t) => {
     t.equal(server.app.initialConfig.pluginTimeout, 0, 'by default closing fails after 10 s, and takes the process along');
   });
+});
+
+t.test('a request that was answered before its end keeps no server from ending', async (t) => {
+  const routes: RoutesPlugin = async (app) => {
+    app.post('/mine', { config: { access: ['customer'] } }, async () => ({}));
+  };
+  const server = await testServer(t, { routes });
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  socket.write('POST /api/v1/mine HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\nhalf ');
+  t.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 401 /);
+  const closed = server.app.close();
+  await new Promise(setImmediate);
+  const begun = performance.now();
+  socket.write('of it');
+  await closed;
+  t.ok(performance.now() - begun < 5_000, 'once the rest has come');
 });

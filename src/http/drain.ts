@@ -81,6 +81,7 @@ export function drainOnClose(app: FastifyInstance, inHand: InHand, times: DrainT
       server.closeIdleConnections();
     }));
     await seeOffNewcomers(connections, end);
+    for (const server of servers) closeAsTheyBecomeIdle(server);
   });
 }
 
@@ -108,4 +109,12 @@ async function seeOffNewcomers(connections: ReadonlySet<Socket>, end: number): P
   await sleep(Math.max(0, Math.min(NEWCOMER_MS, end - performance.now())));
   await nextTurn();
   for (const socket of silent()) socket.destroy();
+}
+
+const LOOK_EVERY_MS = 100;
+
+/** A request that was answered before all of it had come leaves a connection that is idle once the rest has, which nobody tells. */
+function closeAsTheyBecomeIdle(server: Server): void {
+  const timer = setInterval(() => server.closeIdleConnections(), LOOK_EVERY_MS);
+  server.once('close', () => clearInterval(timer));
 }
