@@ -17,6 +17,7 @@ import { platform } from '../../src/host/platform.ts';
 import { GATEWAY } from '../../src/host/served.ts';
 import type { Peers } from '../../src/host/peers.ts';
 import { tokenIssuer } from '../../src/host/token-issuer.ts';
+import { BODY_LIMIT } from '../../src/http/body.ts';
 import type { Forwarding } from '../../src/http/forward.ts';
 import type { Readiness } from '../../src/http/platform-routes.ts';
 import { createHttpServer, type HttpModule } from '../../src/http/server.ts';
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   readonly settings: KernelSettings & Pick<GatewaySettings, 'UPSTREAM_TIMEOUT_MS'>;
   readonly log: Logger;
   readonly tracing?: Tracing | undefined;
+  /** Most bytes that a request may bring; those that the services take unless told otherwise. */
+  readonly bodyLimit?: number | undefined;
 }
 
 /** More than one process can serve of a service that works; the rest waits its turn within its deadline. */
@@ -134,7 +137,7 @@ export class Gateway {
 
   #forwarding({ name }: ForwardedModule): Forwarding {
     const deadlineMs = this.#options.settings.UPSTREAM_TIMEOUT_MS;
-    const passage = { module: name, replicas: this.#replicas, silenceMs: deadlineMs };
+    const passage = { module: name, replicas: this.#replicas, silenceMs: deadlineMs, bodyLimit: this.#options.bodyLimit ?? BODY_LIMIT };
     return {
       deadlineMs,
       routeOf: ({ method, raw }) => this.#documents.routeOf(name, method, raw.url!),

@@ -1,6 +1,7 @@
 /**
  * One request on its way through the gateway, and its answer on the way back. Neither is held: each side goes as fast as the other takes it.
  *
+ *   sending --the body is too large--> 413
  *   sending --the replica cannot be connected to--> sending, to another one, once: nothing has left yet; else 503 UNAVAILABLE
  *   sending --the connection breaks--> 503; OUTCOME_UNKNOWN where something may have been done
  *   sending --the deadline passes--> 503 DEADLINE_EXCEEDED
@@ -26,6 +27,8 @@ const TRIES = 2;
 export interface PassageOptions {
   readonly module: string;
   readonly replicas: Replicas;
+  /** Bytes of a body. A service that refuses one closes the connection on it, and its answer is lost as often as not: so the edge refuses it. */
+  readonly bodyLimit: number;
   /** Longest pause within an answer. */
   readonly silenceMs: number;
 }
@@ -51,6 +54,7 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   begin(): void {
     watch(this, this.#request.call.deadline);
     this.#raw.on('close', () => this.#clientIsDone());
+    if (hasBody(this.#request.raw) && Number(this.#request.headers['content-length'] ?? 0) > this.#options.bodyLimit) return this.#fail(tooLarge(this.#options.bodyLimit));
     this.#send(this.#options.replicas.choose(this.#options.module));
   }
 
@@ -114,11 +118,16 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
         path: targetOf(this.#request.raw.url!),
         method: this.#request.method,
         headers: requestHeaders(this.#request, withBody),
-        body: withBody ? new Upload(this.#request.raw) : null,
+        body: withBody ? new Upload(this.#request.raw, this.#options.bodyLimit, () => this.#refuseBody()) : null,
         bodyTimeout: this.#options.silenceMs,
       },
       this,
     );
+  }
+
+  #refuseBody(): void {
+    this.#fail(tooLarge(this.#options.bodyLimit));
+    this.#controller?.abort(new Error('the body is too large'));
   }
 
   #clientIsDone(): void {
@@ -160,4 +169,8 @@ function targetOf(url: string): string {
   if (url.startsWith('/')) return url;
   const target = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '');
   return target.startsWith('/') ? target : `/${target}`;
+}
+
+function tooLarge(limit: number): CallError {
+  return new CallError('BODY_TOO_LARGE', `the body has more than ${limit.toLocaleString('en')} bytes`);
 }

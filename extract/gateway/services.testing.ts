@@ -113,15 +113,16 @@ export interface GatewayStart {
   readonly internally?: Discovery;
   readonly settings?: Readonly<Record<string, string>>;
   readonly tracing?: Tracing | undefined;
+  readonly bodyLimit?: number;
   /** Those of the project unless the test brings its own. */
   readonly modules?: readonly AnyModule[];
 }
 
-export async function testGateway(t: TestScope, { publicly, internally = staticDiscovery({}), settings = {}, tracing, modules }: GatewayStart): Promise<Gateway> {
+export async function testGateway(t: TestScope, { publicly, internally = staticDiscovery({}), settings = {}, tracing, bodyLimit, modules }: GatewayStart): Promise<Gateway> {
   const { values, problems } = checkSettings({ kernel: kernelSettings, gateway: gatewaySettings }, { ...testEnvironment, ...settings });
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const all = { ...values['kernel'], ...values['gateway'] } as KernelSettings & GatewaySettings;
-  const gateway = await startGateway({ modules: modules ?? (await discoverModules()), publicly, internally, tokens, settings: all, log: createLog(all.LOG_LEVEL), tracing });
+  const gateway = await startGateway({ modules: modules ?? (await discoverModules()), publicly, internally, tokens, settings: all, log: createLog(all.LOG_LEVEL), tracing, bodyLimit });
   t.teardown(async () => gateway.stop());
   return gateway;
 }

@@ -9,11 +9,17 @@ import { Readable } from 'node:stream';
 
 export class Upload extends Readable {
   readonly #source: IncomingMessage;
+  readonly #limit: number;
+  readonly #exceeded: () => void;
   #begun = false;
+  #bytes = 0;
 
-  constructor(source: IncomingMessage) {
+  /** @param exceeded called once, when more than `limit` bytes have come; no more are handed on */
+  constructor(source: IncomingMessage, limit: number, exceeded: () => void) {
     super();
     this.#source = source;
+    this.#limit = limit;
+    this.#exceeded = exceeded;
   }
 
   override _read(): void {
@@ -36,8 +42,15 @@ export class Upload extends Readable {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#limit) return this.#exceed();
     if (!this.push(chunk)) this.#source.pause();
   };
+
+  #exceed(): void {
+    this.#source.off('data', this.#onData);
+    this.#exceeded();
+  }
 
   readonly #onEnd = (): void => {
     this.push(null);

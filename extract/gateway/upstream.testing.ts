@@ -56,7 +56,7 @@ export async function deadOrigin(): Promise<string> {
 }
 
 export async function gatewayTo(t: TestScope, origins: readonly string[], settings: Readonly<Record<string, string>> = {}): Promise<Gateway> {
-  return testGateway(t, { publicly: staticDiscovery({ things: origins }), modules: [things], settings });
+  return testGateway(t, { publicly: staticDiscovery({ things: origins }), modules: [things], settings, bodyLimit: 64 * 1024 * 1024 });
 }
 
 /** Begins a request by hand; whoever sends a body ends it. */
