@@ -19,13 +19,14 @@ import { overload, TIMES } from './overload.ts';
 import { type Options, type Part, parts, readOptions, usage } from './options.ts';
 import { type Machine, type Section, writePage } from './page.ts';
 import { type Finding, ofComparison, table } from './report.ts';
+import type { RemoteCalls } from './remote-call.ts';
 import { scenarios } from './scenarios.ts';
 import { type Server, startServer } from './server.ts';
 import { setStage, type Stage, startShop } from './shop.ts';
 import { type Side, startSide, stopSides } from './side.ts';
 import { SIGNING_IN, storm } from './storm.ts';
 import { tracingCost } from './tracing-cost.ts';
-import { ofCalls, ofEvents, ofLatency, ofMemory, ofOutbox, ofOverload, ofSize, ofStorm, ofTracing } from './verdicts.ts';
+import { ofCalls, ofEvents, ofLatency, ofMemory, ofOutbox, ofOverload, ofRemoteCalls, ofSize, ofStorm, ofTracing } from './verdicts.ts';
 
 const run = promisify(execFile);
 const options = optionsOrUsage();
@@ -86,7 +87,8 @@ function kept<T>(name: string, result: T): T {
 async function measure(database: Server): Promise<void> {
   await section('call', async () => ofCalls(kept('call', await callCosts())));
   await section('events', async () => ofEvents(kept('events', await eventFlow(database))));
-  if (options.only.every((part) => part === 'call' || part === 'events')) return;
+  await section('remote', async () => ofRemoteCalls(kept('remote', await remoteCalls())));
+  if (options.only.every((part) => part === 'call' || part === 'remote' || part === 'events')) return;
   progress('Making the databases …');
   const stage = await setStage(database);
   await section('latency', async () => {
@@ -117,6 +119,12 @@ async function callCosts(): Promise<Record<string, number>> {
   progress('Contract calls …');
   const { stdout } = await run(process.execPath, [...profiling('contract-call'), join(import.meta.dirname, 'contract-call.ts')]);
   return JSON.parse(stdout) as Record<string, number>;
+}
+
+async function remoteCalls(): Promise<RemoteCalls> {
+  progress('Contract calls to another process …');
+  const { stdout } = await run(process.execPath, [...profiling('remote-call'), join(import.meta.dirname, 'remote-call.ts')]);
+  return JSON.parse(stdout) as RemoteCalls;
 }
 
 async function eventFlow(database: Server): Promise<EventFlow> {

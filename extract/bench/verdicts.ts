@@ -7,11 +7,13 @@ import type { Times } from './open-loop.ts';
 import type { OutboxCost } from './outbox-cost.ts';
 import { NORMAL_AFTER_MS, type Overload, TIMES } from './overload.ts';
 import { QUESTIONS } from './questions.ts';
+import type { RemoteCalls } from './remote-call.ts';
 import { atLeast, atMost, type Finding, told } from './report.ts';
 import { ORDERS_PER_SECOND, SIGNING_IN, type Storm } from './storm.ts';
 import type { TracingCost } from './tracing-cost.ts';
 
 const MOST_CALL_US = 2;
+const MOST_REMOTE_RATIO = 1.5;
 const MOST_LATENCY_MS = 10;
 const MOST_EVENT_MS = { p50: 5, p99: 25 };
 const MOST_DRAIN_SECONDS = 15;
@@ -28,6 +30,13 @@ const MOST_TRACING_OFF_PERCENT = 0.5;
 
 export function ofCalls(addedUs: Readonly<Record<string, number>>): Finding[] {
   return Object.entries(addedUs).map(([operation, us]) => atMost(`a call of ${operation} in process adds`, us, 'µs', MOST_CALL_US));
+}
+
+export function ofRemoteCalls(figures: RemoteCalls): Finding[] {
+  return Object.entries(figures).flatMap(([atATime, { bareUs, remoteUs, bareCpuUs, remoteCpuUs, ratio }]) => [
+    { ...atMost(`a call to another process, ${atATime} at a time, µs`, ratio, '×', MOST_REMOTE_RATIO), shop: remoteUs.toFixed(0), yardstick: bareUs.toFixed(0) },
+    { ...told(`a call to another process, ${atATime} at a time, CPU µs of the caller`, `${(remoteCpuUs / bareCpuUs).toFixed(2)} ×`), shop: remoteCpuUs.toFixed(0), yardstick: bareCpuUs.toFixed(0) },
+  ]);
 }
 
 export function ofEvents({ atRate, drainSeconds }: EventFlow): Finding[] {
