@@ -1,7 +1,7 @@
 /**
  * One request on its way through the gateway, and its answer on the way back. Neither is held: each side goes as fast as the other takes it.
  *
- *   sending --the body is too large--> 413
+ *   sending --the body is too large--> sending, but no more of the body: the service says what is wrong, 413 or what it looks at before
  *   sending --the replica cannot be connected to--> sending, to another one, once: nothing has left yet; else 503 UNAVAILABLE
  *   sending --the connection breaks--> 503; OUTCOME_UNKNOWN where something may have been done
  *   sending --the deadline passes--> 503 DEADLINE_EXCEEDED
@@ -27,7 +27,7 @@ const TRIES = 2;
 export interface PassageOptions {
   readonly module: string;
   readonly replicas: Replicas;
-  /** Bytes of a body. A service that refuses one closes the connection on it, and its answer is lost as often as not: so the edge refuses it. */
+  /** Bytes of a body that services take. */
   readonly bodyLimit: number;
   /** Longest pause within an answer. */
   readonly silenceMs: number;
@@ -40,6 +40,7 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   readonly #raw: ServerResponse;
   #replica: Replica | undefined;
   #controller: Dispatcher.DispatchController | undefined;
+  #upload: Upload | undefined;
   #tries = 0;
   #over = false;
 
@@ -54,7 +55,6 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   begin(): void {
     watch(this, this.#request.call.deadline);
     this.#raw.on('close', () => this.#clientIsDone());
-    if (hasBody(this.#request.raw) && Number(this.#request.headers['content-length'] ?? 0) > this.#options.bodyLimit) return this.#fail(tooLarge(this.#options.bodyLimit));
     this.#send(this.#options.replicas.choose(this.#options.module));
   }
 
@@ -113,21 +113,17 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
     this.#tries += 1;
     replica.underWay += 1;
     const withBody = hasBody(this.#request.raw);
+    this.#upload = withBody ? new Upload(this.#request.raw, this.#options.bodyLimit) : undefined;
     replica.pool.dispatch(
       {
         path: targetOf(this.#request.raw.url!),
         method: this.#request.method,
         headers: requestHeaders(this.#request, withBody),
-        body: withBody ? new Upload(this.#request.raw, this.#options.bodyLimit, () => this.#refuseBody()) : null,
+        body: this.#upload ?? null,
         bodyTimeout: this.#options.silenceMs,
       },
       this,
     );
-  }
-
-  #refuseBody(): void {
-    this.#fail(tooLarge(this.#options.bodyLimit));
-    this.#controller?.abort(new Error('the body is too large'));
   }
 
   #clientIsDone(): void {
@@ -158,6 +154,7 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   }
 
   #lost(cause: Error & { code?: string }): CallError {
+    if (this.#upload?.isTooLarge) return new CallError('BODY_TOO_LARGE', `the body has more than ${this.#options.bodyLimit.toLocaleString('en')} bytes`, { cause });
     if (cause.code === 'UND_ERR_INVALID_ARG') return new CallError('MALFORMED_REQUEST', 'the request cannot be passed on', { cause });
     if (this.#request.method === 'GET' || this.#request.method === 'HEAD') return this.#unreached(cause);
     return new CallError('OUTCOME_UNKNOWN', `the connection to ${this.#options.module} broke; the request may have been carried out`, { cause });
@@ -169,8 +166,4 @@ function targetOf(url: string): string {
   if (url.startsWith('/')) return url;
   const target = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '');
   return target.startsWith('/') ? target : `/${target}`;
-}
-
-function tooLarge(limit: number): CallError {
-  return new CallError('BODY_TOO_LARGE', `the body has more than ${limit.toLocaleString('en')} bytes`);
 }

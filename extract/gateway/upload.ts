@@ -3,6 +3,10 @@
  *
  * The request itself cannot be handed over. Whoever sends a body destroys it when the answer comes before its end, and destroying a
  * request of Node.js closes the connection on which its answer is yet to go out. Destroyed, this one lets the rest run dry.
+ *
+ * A service that refuses a large body closes the connection on it, and with more on its way its answer is lost as often as not. So of a body
+ * that says that it is too large a byte is handed on, which brings the head on its way, and of another one no more than shows it: the
+ * service answers by that.
  */
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
@@ -10,21 +14,27 @@ import { Readable } from 'node:stream';
 export class Upload extends Readable {
   readonly #source: IncomingMessage;
   readonly #limit: number;
-  readonly #exceeded: () => void;
   #begun = false;
   #bytes = 0;
 
-  /** @param exceeded called once, when more than `limit` bytes have come; no more are handed on */
-  constructor(source: IncomingMessage, limit: number, exceeded: () => void) {
+  /** @param limit bytes that a service takes */
+  constructor(source: IncomingMessage, limit: number) {
     super();
     this.#source = source;
     this.#limit = limit;
-    this.#exceeded = exceeded;
+  }
+
+  get isTooLarge(): boolean {
+    return this.#bytes > this.#limit || this.#saysSo;
+  }
+
+  get #saysSo(): boolean {
+    return Number(this.#source.headers['content-length'] ?? 0) > this.#limit;
   }
 
   override _read(): void {
     if (!this.#begun) this.#begin();
-    else this.#source.resume();
+    else if (!this.isTooLarge) this.#source.resume();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -43,14 +53,9 @@ export class Upload extends Readable {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#limit) return this.#exceed();
-    if (!this.push(chunk)) this.#source.pause();
+    const hasRoom = this.push(this.#saysSo ? chunk.subarray(0, 1) : chunk);
+    if (!hasRoom || this.isTooLarge) this.#source.pause();
   };
-
-  #exceed(): void {
-    this.#source.off('data', this.#onData);
-    this.#exceeded();
-  }
 
   readonly #onEnd = (): void => {
     this.push(null);
