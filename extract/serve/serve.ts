@@ -26,6 +26,8 @@ Settings are environment variables, as for npm start (docs/settings.md), and:
 Exit codes: 0 after a signal, 1 where it cannot start, 2 for arguments or settings that make no sense.
 `;
 
+const ANY_ADDRESS = ['0.0.0.0', '::'];
+
 const options = { topology: { type: 'string' }, replica: { type: 'string' }, 'stub-peers': { type: 'boolean' } } as const;
 
 export const command: Command = {
@@ -75,5 +77,7 @@ function replicaOf(given: string | boolean | undefined): number {
 
 /** What the gateway says of a request's client is believed. */
 function behindGateway({ gateway }: Topology): Record<string, string> {
-  return gateway ? { TRUST_PROXY: gateway.host } : {};
+  if (!gateway) return {};
+  // One that listens on every address of this machine comes from this machine.
+  return { TRUST_PROXY: ANY_ADDRESS.includes(gateway.host) ? '127.0.0.1, ::1' : gateway.host };
 }

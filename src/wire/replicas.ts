@@ -6,7 +6,7 @@
  *   trusted --cannot be connected to, or its connection breaks--> suspect for SUSPECT_MS --> trusted
  *   suspect --answers--> trusted
  *
- * Suspects are asked only when nobody else is left.
+ * Suspects are asked only when nobody else is left. A replica that discovery names no more is forgotten, with its connections, when a new one comes.
  */
 import { Pool } from 'undici';
 import type { Discovery, Origin } from './discovery.ts';
@@ -54,6 +54,8 @@ export class Replicas {
   readonly #discovery: Discovery;
   readonly #limits: ReplicaLimits;
   readonly #known = new Map<Origin, Replica>();
+  /** Modules that have been asked for. */
+  readonly #modules = new Set<string>();
 
   constructor(discovery: Discovery, limits: ReplicaLimits = {}) {
     this.#discovery = discovery;
@@ -65,6 +67,7 @@ export class Replicas {
    * @returns undefined where no replica is known
    */
   choose(module: string, without?: Replica): Replica | undefined {
+    this.#modules.add(module);
     const all = this.#discovery.originsOf(module).map((origin) => this.at(origin));
     const others = all.length > 1 ? all.filter((replica) => replica !== without) : all;
     const trusted = others.filter((replica) => replica.isTrusted);
@@ -79,9 +82,20 @@ export class Replicas {
   at(origin: Origin): Replica {
     const known = this.#known.get(origin);
     if (known) return known;
+    this.#forgetUnnamed();
     const replica = new Replica(origin, this.#limits);
     this.#known.set(origin, replica);
     return replica;
+  }
+
+  #forgetUnnamed(): void {
+    const named = new Set([...this.#modules].flatMap((module) => this.#discovery.originsOf(module)));
+    for (const [origin, { pool, underWay }] of this.#known) {
+      if (named.has(origin) || underWay > 0) continue;
+      this.#known.delete(origin);
+      // What was sent just now is waited for.
+      void pool.close();
+    }
   }
 }
 
