@@ -32,8 +32,11 @@ export interface ServicesOptions {
 interface Service {
   readonly host: Host;
   readonly database: TestDatabase;
-  stop(): Promise<void>;
+  /** The process has gone; its database stays, and so does what others know of its address. */
+  down(): Promise<void>;
 }
+
+type Start = (modules: readonly string[], database: TestDatabase) => Promise<Service>;
 
 /** Where the services are; filled while they start. */
 class Addresses {
@@ -52,13 +55,15 @@ class Addresses {
 /** The whole, asked through its gateway as a shop in one process is. */
 export class ShopOfServices extends TestShop {
   readonly gateway: Gateway;
-  readonly services: readonly Service[];
+  readonly services: Service[];
+  readonly #start: Start;
   readonly addresses: Addresses;
 
-  constructor(gateway: Gateway, services: readonly Service[], addresses: Addresses) {
+  constructor(gateway: Gateway, services: readonly Service[], { addresses, start }: { addresses: Addresses; start: Start }) {
     super(services[0]!.host, services[0]!.database);
+    this.#start = start;
     this.gateway = gateway;
-    this.services = services;
+    this.services = [...services];
     this.addresses = addresses;
   }
 
@@ -89,7 +94,15 @@ export class ShopOfServices extends TestShop {
   override async stop(): Promise<void> {
     await super.stop();
     await this.gateway.stop();
-    await Promise.all(this.services.map(async ({ host }) => host.stop()));
+    await Promise.all(this.services.map(async (service) => service.down()));
+  }
+
+  /** Ends the service that hosts a module. @returns what starts it again, on its database */
+  async without(module: string): Promise<() => Promise<void>> {
+    const service = this.hosting(module);
+    const modules = service.host.hosted.map(({ contract }) => contract.name);
+    await service.down();
+    return async () => void this.services.splice(this.services.indexOf(service), 1, await this.#start(modules, service.database));
   }
 
   /** The service that hosts a module. */
@@ -100,12 +113,15 @@ export class ShopOfServices extends TestShop {
 
 export async function servicesBehindGateway(t: TestScope, { services, settings = {}, probe, tracing }: ServicesOptions): Promise<ShopOfServices> {
   const addresses = new Addresses();
-  const started = await Promise.all(services.map(async (modules) => startService(modules, { addresses, settings, probe, tracing })));
-  t.teardown(async () => {
-    for (const service of started) await service.stop();
-  });
+  const start: Start = async (modules, database) => startService(modules, { addresses, database, settings, probe, tracing });
+  const started = await Promise.all(services.map(async (modules) => start(modules, await cloneDatabase())));
   const gateway = await testGateway(t, { publicly: addresses.public, internally: addresses.internal, settings, tracing });
-  return new ShopOfServices(gateway, started, addresses);
+  const shop = new ShopOfServices(gateway, started, { addresses, start });
+  t.teardown(async () => {
+    await shop.stop();
+    for (const { database } of shop.services) await database.drop();
+  });
+  return shop;
 }
 
 export interface GatewayStart {
@@ -129,14 +145,14 @@ export async function testGateway(t: TestScope, { publicly, internally = staticD
 
 interface ServiceStart {
   readonly addresses: Addresses;
+  readonly database: TestDatabase;
   readonly settings: Readonly<Record<string, string>>;
   readonly probe: Probe | undefined;
   readonly tracing: Tracing | undefined;
 }
 
-async function startService(hosted: readonly string[], { addresses, settings, probe, tracing }: ServiceStart): Promise<Service> {
+async function startService(hosted: readonly string[], { addresses, database, settings, probe, tracing }: ServiceStart): Promise<Service> {
   const modules = await discoverModules();
-  const database = await cloneDatabase();
   const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
   const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
@@ -151,10 +167,9 @@ async function startService(hosted: readonly string[], { addresses, settings, pr
   return {
     host,
     database,
-    stop: async () => {
+    down: async () => {
       await internal.close();
       await host.stop();
-      await database.drop();
     },
   };
 }
