@@ -13,7 +13,7 @@ const BUSY = `select exists (select from orders_outbox.saga where name = 'fulfil
 const WORK = `select
     (select count(*)::int from orders.customer_order) as orders,
     (select count(*)::int from orders.customer_order where status = 'awaiting_payment') as awaiting,
-    (select count(*)::int from orders.order_event) / 3 as histories,
+    (select count(*)::int from orders.order_event where event <> 'message_sent') / 3 as histories,
     (select count(*)::int from orders_outbox.saga where status = 'waiting' and step = 'payment') as sagas,
     (select count(*)::int from inventory.reservation where status = 'reserved') as reservations,
     (select count(*)::int from payments.payable where status = 'open') as payables,
