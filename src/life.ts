@@ -21,6 +21,7 @@ import { explainFailure, type KernelSettings } from './settings/settings.ts';
 const ECHO_MS = 1_000;
 /** For the database to stop after the host has been drained. */
 const GRACE_MS = 35_000;
+const LEAST_LEFT_MS = 250;
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
@@ -64,9 +65,9 @@ export class Life {
     return this.#ending.signal;
   }
 
-  /** Milliseconds that are left of those that draining may take. */
+  /** Milliseconds that are left of those that draining may take; a few in any case, for what is told at the very end. */
   get leftToDrainMs(): number {
-    return this.#drainedFrom + this.#stopTimeoutMs - performance.now();
+    return Math.max(LEAST_LEFT_MS, this.#drainedFrom + this.#stopTimeoutMs - performance.now());
   }
 
   /** How long what is in hand may take to end. */

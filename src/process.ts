@@ -10,7 +10,6 @@ import { startTracing } from './trace/start.ts';
 import { checkSettings, kernelSettings, type KernelSettings, type SettingsCheck } from './settings/settings.ts';
 
 const BAD_SETTINGS = 2;
-const LEAST_FLUSH_MS = 250;
 
 await Life.run(async (life) => {
   const modules = await discoverModules();
@@ -26,7 +25,7 @@ async function start(life: Life, modules: readonly AnyModule[], moduleSettings: 
   const log = openLog(settings);
   const tracing = await startTracing(settings, log);
   // Once the host has stopped, in what is left of its time: a collector that does not answer must not hold up the end.
-  if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
+  if (tracing) life.onEnd(() => tracing.stop(life.leftToDrainMs));
   const host = await startHost({ modules, adminUrl, settings, moduleSettings, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => stopHost(host, settings.SHUTDOWN_TIMEOUT_MS));
   if (life.isEnding) return;

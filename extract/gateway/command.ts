@@ -33,7 +33,6 @@ Exit codes: 0 after a signal, 1 where it cannot start, 2 for arguments or settin
 `;
 
 const options = { topology: { type: 'string' } } as const;
-const LEAST_FLUSH_MS = 250;
 
 export const command: Command = {
   name: 'gateway',
@@ -60,7 +59,7 @@ async function start(life: Life, modules: readonly AnyModule[], topology: Topolo
   const secret = await serviceSecret(settings.SERVICE_SECRET, { production: settings.NODE_ENV === 'production', dataDir: resolve(projectRoot, settings.DATA_DIR) });
   const log = openLog(settings).child({ service: 'gateway' });
   const tracing = await startTracing(settings, log);
-  if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
+  if (tracing) life.onEnd(() => tracing.stop(life.leftToDrainMs));
   if (life.isEnding) return;
   const tokens = new ServiceTokens(secret);
   const { public: publicly, internal: internally } = discoveryOf(topology, { caller: GATEWAY, tokens, log });

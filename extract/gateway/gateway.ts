@@ -19,11 +19,12 @@ import type { Peers } from '../../src/host/peers.ts';
 import { tokenIssuer } from '../../src/host/token-issuer.ts';
 import { BODY_LIMIT } from '../../src/http/body.ts';
 import type { Forwarding } from '../../src/http/forward.ts';
+import { listen } from '../../src/http/listen.ts';
 import type { Readiness } from '../../src/http/platform-routes.ts';
 import { createHttpServer, type HttpModule } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import type { AnyModule } from '../../src/module.ts';
-import { type KernelSettings, StartError } from '../../src/settings/settings.ts';
+import type { KernelSettings } from '../../src/settings/settings.ts';
 import type { Tracing } from '../../src/trace/tracing.ts';
 import type { Discovery } from '../../src/wire/discovery.ts';
 import { wirePeers } from '../../src/wire/peers.ts';
@@ -85,10 +86,7 @@ export class Gateway {
     const { settings } = this.#options;
     this.#http = await this.#server();
     const { HOST, PORT } = settings;
-    this.#url = await this.#http.listen({ host: HOST, port: PORT }).catch((error: Error & { code?: string }) => {
-      if (error.code !== 'EADDRINUSE') throw error;
-      throw new StartError(`port ${PORT} on ${HOST} is in use`, 'Stop what listens there, or choose another port with PORT.');
-    });
+    this.#url = await listen(this.#http, { host: HOST, port: PORT });
     await this.#documents.start();
     this.#state = 'ready';
     return this;

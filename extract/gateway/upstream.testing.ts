@@ -45,15 +45,7 @@ export async function service(t: TestScope, answer: RequestListener, { documente
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Where nobody listens. */
-export async function deadOrigin(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return `http://127.0.0.1:${port}`;
-}
+export { nobody as deadOrigin } from '../../src/wire/fixtures.testing.ts';
 
 export async function gatewayTo(t: TestScope, origins: readonly string[], settings: Readonly<Record<string, string>> = {}): Promise<Gateway> {
   return testGateway(t, { publicly: staticDiscovery({ things: origins }), modules: [things], settings, bodyLimit: 64 * 1024 * 1024 });

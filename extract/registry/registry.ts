@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import { discoverModules, projectRoot } from '../../src/host/discover.ts';
 import { Life, openLog, say } from '../../src/life.ts';
-import { checkSettings, kernelSettings, type KernelSettings, StartError } from '../../src/settings/settings.ts';
+import { listen } from '../../src/http/listen.ts';
+import { checkSettings, kernelSettings, type KernelSettings } from '../../src/settings/settings.ts';
 import { ServiceTokens } from '../../src/wire/service-tokens.ts';
 import { type Command, EXIT_USAGE, readArguments, UsageError } from '../command.ts';
 import { tellParent } from '../parent.ts';
@@ -46,9 +47,7 @@ async function start(life: Life, settings: KernelSettings, { SERVICE_SECRET }: S
   const server = await createRegistry({ tokens: new ServiceTokens(secret), log: openLog(settings).child({ service: 'registry' }) });
   life.onEnd(() => server.close());
   const { HOST: host, PORT: port } = settings;
-  const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EADDRINUSE' ? new StartError(`port ${port} on ${host} is in use`, 'Stop what listens there, or choose another port with PORT.') : error;
-  });
+  const url = await listen(server, { host, port });
   tellParent({ public: url });
   say(`the registry is up: ${url}`);
 }

@@ -3,11 +3,12 @@ import { resolve } from 'node:path';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { discoverModules, projectRoot } from '../../src/host/discover.ts';
 import { type Host, startHost } from '../../src/host/host.ts';
+import { listen } from '../../src/http/listen.ts';
 import { served } from '../../src/host/served.ts';
 import { type Life, openLog, say } from '../../src/life.ts';
 import type { AnyModule } from '../../src/module.ts';
 import { keepIn } from '../../src/keep.ts';
-import { checkSettings, kernelSettings, type KernelSettings, StartError } from '../../src/settings/settings.ts';
+import { checkSettings, kernelSettings, type KernelSettings } from '../../src/settings/settings.ts';
 import { startTracing } from '../../src/trace/start.ts';
 import { createInternalServer } from '../../src/wire/internal-server.ts';
 import { wirePeers } from '../../src/wire/peers.ts';
@@ -39,7 +40,6 @@ export interface ServiceOptions {
 }
 
 const BAD_SETTINGS = 2;
-const LEAST_FLUSH_MS = 250;
 
 export async function startService(life: Life, options: ServiceOptions): Promise<void> {
   const modules = await discoverModules();
@@ -52,7 +52,7 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   if (life.isEnding) return;
   const log = openLog(settings).child({ service: options.name });
   const tracing = await startTracing(settings, log);
-  if (tracing) life.onEnd(() => tracing.stop(Math.max(LEAST_FLUSH_MS, life.leftToDrainMs)));
+  if (tracing) life.onEnd(() => tracing.stop(life.leftToDrainMs));
   const tokens = new ServiceTokens(secret);
   const seeker = { caller: options.modules[0]!, tokens, log };
   const peers = options.stubs ? stubPeers({ prepared: preparedFor(options.stubs), customerId: options.stubs.users.customer }) : wirePeers({ discovery: discoveryOf(options.topology, seeker).internal, tokens, handlerTimeoutMs: settings.EVENT_HANDLER_TIMEOUT_MS });
@@ -68,12 +68,7 @@ export async function startService(life: Life, options: ServiceOptions): Promise
 async function listenInternally(life: Life, host: Host, { modules, tokens, service }: { modules: readonly AnyModule[]; tokens: ServiceTokens; service: ServiceSettings }): Promise<string> {
   const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
   life.onEnd(() => internal.close());
-  try {
-    return await internal.listen({ host: service.INTERNAL_HOST, port: service.INTERNAL_PORT });
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-    throw new StartError(`port ${service.INTERNAL_PORT} on ${service.INTERNAL_HOST} is in use`, 'Stop what listens there, or choose another port with INTERNAL_PORT.');
-  }
+  return listen(internal, { host: service.INTERNAL_HOST, port: service.INTERNAL_PORT }, 'INTERNAL_PORT');
 }
 
 interface Read {

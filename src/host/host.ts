@@ -12,13 +12,13 @@ import type { Client, EventEnvelope } from '../contract/types.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { type Provisioned, provision } from '../database/provision.ts';
 import type { DeliveryResult } from '../events/delivery.ts';
+import { listen } from '../http/listen.ts';
 import { createHttpServer, type HttpModule } from '../http/server.ts';
 import type { Keeper } from '../keep.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { AnyModule } from '../module.ts';
 import type { KernelSettings } from '../settings/kernel-settings.ts';
 import type { Tracing } from '../trace/tracing.ts';
-import { StartError } from '../settings/start-error.ts';
 import { inDependencyOrder, projectRoot } from './discover.ts';
 import { eventDesk } from './event-desk.ts';
 import { EventOperations } from './event-operations.ts';
@@ -275,12 +275,7 @@ export class Host {
 
   async #listen(): Promise<void> {
     const { HOST, PORT } = this.#options.settings;
-    try {
-      this.#url = await this.#http.listen({ host: HOST, port: PORT });
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
-      throw new StartError(`port ${PORT} on ${HOST} is in use`, 'Stop what listens there, or choose another port with PORT.');
-    }
+    this.#url = await listen(this.#http, { host: HOST, port: PORT });
   }
 
   async #begin(): Promise<void> {
