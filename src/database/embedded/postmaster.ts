@@ -15,12 +15,22 @@ const NOBODYS_PID = 2_147_483_646;
 
 const LINE = { pid: 0, port: 3, status: 7 } as const;
 
-/** The server that the data folder names as its own, dead or alive. */
+/** The server that the data folder names as its own, dead or alive. One that stops may remove the file at any moment. */
 export function readPostmaster(data: string): Postmaster | undefined {
-  const file = join(data, 'postmaster.pid');
-  if (!existsSync(file)) return undefined;
-  const lines = readFileSync(file, 'utf8').split('\n').map((line) => line.trim());
+  const claim = contentOf(join(data, 'postmaster.pid'));
+  if (claim === undefined) return undefined;
+  const lines = claim.split('\n').map((line) => line.trim());
   return { pid: Number(lines[LINE.pid]), port: Number(lines[LINE.port]) || undefined, status: lines[LINE.status] ?? '' };
+}
+
+/** What the file holds; undefined when there is none. Asking first whether there is one would leave a gap for it to vanish in. */
+function contentOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** Whether the process is alive and is PostgreSQL on this data folder, and not another one that got its id later. */
@@ -63,6 +73,8 @@ function isServingByPs(pid: number, data: string): boolean {
  */
 export function disown(data: string): void {
   const file = join(data, 'postmaster.pid');
-  const [, ...rest] = readFileSync(file, 'utf8').split('\n');
+  const claim = contentOf(file);
+  if (claim === undefined) return;
+  const [, ...rest] = claim.split('\n');
   writeFileSync(file, [NOBODYS_PID, ...rest].join('\n'));
 }

@@ -131,10 +131,19 @@ export async function stopServer(home: Home, timeoutMs: number): Promise<boolean
   for (const [signal, patienceMs] of [['SIGTERM', LAST_CONNECTIONS_MS], ['SIGINT', timeoutMs]] as const) {
     const server = readPostmaster(inHome(home.folder).data);
     if (!server || !isServing(server.pid, inHome(home.folder).data)) return true;
-    process.kill(server.pid, signal);
+    tell(server.pid, signal);
     if (await untilGone(home, patienceMs)) return true;
   }
   return false;
+}
+
+/** The signal goes to a process that may have ended since it was looked at. */
+function tell(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Waits until no server serves the home; false when one still does after `timeoutMs`. */
