@@ -1,6 +1,7 @@
 /** How requests pass through the gateway: as they came, as fast as both sides take them, and never half done without a word. */
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
 import t from 'tap';
 import { begin, deadOrigin, Doorman, gatewayTo, service } from './upstream.testing.ts';
@@ -113,7 +114,7 @@ t.test('a client that goes away takes its request along', async (t) => {
   waiting.sent.end();
   const [asked, reply] = await doorman.next();
   const gone = once(reply, 'close');
-  waiting.sent.destroy();
+  waiting.sent.socket!.resetAndDestroy();
   await gone;
   t.notOk(reply.writableFinished, 'before the answer');
   t.ok(asked.destroyed);
@@ -124,7 +125,7 @@ t.test('a client that goes away takes its request along', async (t) => {
   endless.write('something');
   await reading.answer;
   const cut = once(endless, 'close');
-  reading.sent.destroy();
+  reading.sent.socket!.resetAndDestroy();
   await cut;
   t.notOk(endless.writableFinished, 'within the answer');
 
@@ -135,6 +136,27 @@ t.test('a client that goes away takes its request along', async (t) => {
   sending.sent.destroy();
   await over;
   t.notOk(half.complete, 'within the request: half of it is not taken for all');
+});
+
+t.test('a client that closes its side is waited for, unless a second has passed: then it has given up, and is told so where it listens', async (t) => {
+  const doorman = new Doorman();
+  const gateway = await gatewayTo(t, [await service(t, doorman.answer)]);
+  const early = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+  early.end(`GET ${THINGS} HTTP/1.1\r\nhost: shop\r\n\r\n`);
+  const [, reply] = await doorman.next();
+  reply.end('as you wish');
+  t.match(await text(early), /^HTTP\/1\.1 200 [^]*as you wish/);
+
+  const late = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+  late.write(`GET ${THINGS} HTTP/1.1\r\nhost: shop\r\n\r\n`);
+  const [, unwanted] = await doorman.next();
+  const told = once(unwanted, 'close');
+  const now = performance.now.bind(performance);
+  t.intercept(performance, 'now', { value: () => now() + 1_000 });
+  late.end();
+  await told;
+  t.notOk(unwanted.writableFinished, 'the service is told');
+  t.match(await text(late), /^HTTP\/1\.1 499 [^]*"code":"CANCELLED"/);
 });
 
 t.test('nobody waits longer than the deadline', async (t) => {

@@ -8,6 +8,7 @@
  *   sending --the answer begins--> answering
  *   answering --it ends--> done
  *   answering --it breaks off, or says nothing for as long as a deadline--> the client's connection is cut, so that half an answer is not taken for one
+ *   sending --the client closes its side after a second or more--> 499 CANCELLED, for one that listens all the same; aborted
  *   any --the client goes away--> aborted: the service sees its connection close
  *
  * Nothing that may have been sent is sent again: the layers behind repeat what is safe to repeat, and two layers that do multiply.
@@ -100,12 +101,15 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error('the deadline has passed'));
   }
 
-  /** The client's connection tells at once when it closes. */
+  /** The client has closed its side so late that it has given up (decision 0017); one that resets the connection closes the reply. */
   get isCancelled(): boolean {
-    return false;
+    return this.#request.call.cancellation?.aborted ?? false;
   }
 
-  cancel(): void {}
+  cancel(): void {
+    this.#fail(new CallError('CANCELLED', 'the client gave up'));
+    this.#controller?.abort(new Error('the client has given up'));
+  }
 
   #send(replica: Replica | undefined): void {
     if (!replica) return this.#fail(this.#unreached());
