@@ -5,11 +5,11 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type Reply, type TestShop, testShop } from '#testing';
-import type { Host } from '../../src/host/host.ts';
 import { complaintsOfRedocly } from '../../src/check/redocly.testing.ts';
 import { Conformity } from '../api/conformity.testing.ts';
 import { type Known, type MadeUp, requestTo } from '../api/requests.testing.ts';
 import { World } from '../api/world.testing.ts';
+import { untilQuiet } from './quiet.testing.ts';
 import { Side } from './sameness.testing.ts';
 import { servicesBehindGateway } from './services.testing.ts';
 
@@ -26,14 +26,13 @@ const { operations } = new Conformity(document);
 
 interface Half {
   readonly shop: TestShop;
-  readonly hosts: readonly Host[];
   readonly world: World;
   readonly known: Known;
   readonly side: Side;
 }
 
 /** The same things in the same order, in each of the two. */
-async function half(shop: TestShop, hosts: readonly Host[]): Promise<Half> {
+async function half(shop: TestShop): Promise<Half> {
   const world = await World.create(shop);
   const { order, payment, shipment, ticket } = await world.belongings();
   const others = [(await shop.product({ stock: 3 })).id, await world.order(), await world.order('tok_visa'), await world.ticket(), await world.replay()];
@@ -43,11 +42,11 @@ async function half(shop: TestShop, hosts: readonly Host[]): Promise<Half> {
   const ids = [world.product, order, payment, shipment, ticket, ...others, ...users, NOBODYS];
   const side = new Side();
   side.acquaint([...ids, ...(['stranger', 'owner', 'support', 'admin'] as const).map((caller) => world.user(caller).id)]);
-  return { shop, hosts, world, known: { ids, cursors: pages.map(({ body }) => body.nextCursor as string) }, side };
+  return { shop, world, known: { ids, cursors: pages.map(({ body }) => body.nextCursor as string) }, side };
 }
 
-const one = await half(monolith, [monolith.host]);
-const many = await half(services, services.services.map(({ host }) => host));
+const one = await half(monolith);
+const many = await half(services);
 
 /** The request, about the things of the other shop. */
 function translated(request: MadeUp): MadeUp {
@@ -60,19 +59,11 @@ async function send({ shop, world }: Half, { caller, method, url, headers, body 
   return shop.request(method, url, { ...world.as(caller), headers, ...(body !== undefined && { body }) });
 }
 
-/** What follows from an order or a payment is over, and the next answer does not depend on how fast it was. */
-async function untilQuiet({ shop, hosts }: Half): Promise<void> {
-  const modules = hosts.flatMap((host) => host.hosted.map(({ contract: { name } }) => host.module(name)));
-  await shop.until(async () => {
-    const busy = await Promise.all(modules.map(async ({ db, outbox: { schema } }) => db.sql(`select 1 from ${schema}.job where state < 'active' union all select 1 from ${schema}.event_delivery where state = 'waiting' union all select 1 from ${schema}.saga where wake_at < now() + interval '5 s' union all select 1 from ${schema}.note where key like 'replay:%' and not value ? 'finishedAt'`)));
-    return busy.flat().length === 0;
-  }, 'nothing to be under way', 30_000);
-}
-
 async function bothTold(request: MadeUp): Promise<[unknown, unknown]> {
   const other = translated(request);
   const [reply, otherReply] = [await send(one, request), await send(many, other)];
-  if (request.method !== 'GET' && reply.status < 300) for (const half of [one, many]) await untilQuiet(half);
+  // What follows is over, and the next answer does not depend on how fast it was.
+  if (request.method !== 'GET' && reply.status < 300) for (const { shop } of [one, many]) await untilQuiet(shop);
   return [one.side.told(reply), many.side.told(otherReply)];
 }
 

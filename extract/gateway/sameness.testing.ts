@@ -7,7 +7,7 @@ import type { Reply } from '#testing';
 const ID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 /** Mails quote the end of an order's id. */
 const END_OF_ID = /\b[0-9A-F]{8}\b/g;
-const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
+const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)/g;
 /** Names that the world draws, and random tokens of every kind. */
 const RANDOM: readonly (readonly [RegExp, string])[] = [
   [/\bc_[0-9a-f]{10}\b/g, '<user>'],
@@ -34,6 +34,11 @@ export class Side {
     return { status, headers: this.#headers(headers), body: this.#value('', body) };
   }
 
+  /** What a shop keeps, in no order of its own: ids that no reply has mentioned are told apart from none. */
+  kept(value: unknown): unknown {
+    return this.#value('', value, (id) => (this.#places.has(id.toLowerCase()) ? `<id ${this.#places.get(id.toLowerCase())}>` : '<id>'));
+  }
+
   #headers(headers: Headers): Record<string, string> {
     const kept = [...headers].filter(([name]) => !OF_THE_MOMENT.has(name));
     return Object.fromEntries(kept.map(([name, value]) => [name, this.#header(name, value)]));
@@ -46,17 +51,19 @@ export class Side {
     return this.#text(value);
   }
 
-  #value(key: string, value: unknown): unknown {
+  #value(key: string, value: unknown, named = this.#named): unknown {
     if (OPAQUE.has(key) && value !== null) return '<some>';
-    if (typeof value === 'string') return this.#text(value);
-    if (Array.isArray(value)) return value.map((item) => this.#value(key, item));
+    if (typeof value === 'string') return this.#text(value, named);
+    if (Array.isArray(value)) return value.map((item) => this.#value(key, item, named));
     if (value === null || typeof value !== 'object') return value;
-    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, this.#value(name, part)]));
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, this.#value(name, part, named)]));
   }
 
-  #text(text: string): string {
-    const named = RANDOM.reduce((all, [pattern, name]) => all.replace(pattern, name), text);
-    return named.replace(ID, (id) => `<id ${this.#place(id)}>`).replace(TIME, '<time>').replace(END_OF_ID, (end) => this.#placeOfEnd(end));
+  readonly #named = (id: string): string => `<id ${this.#place(id)}>`;
+
+  #text(text: string, named = this.#named): string {
+    const known = RANDOM.reduce((all, [pattern, name]) => all.replace(pattern, name), text);
+    return known.replace(ID, named).replace(TIME, '<time>').replace(END_OF_ID, (end) => this.#placeOfEnd(end));
   }
 
   #placeOfEnd(end: string): string {

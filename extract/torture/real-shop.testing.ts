@@ -74,9 +74,14 @@ export class RealShop {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const ended = once(child, 'close').then(([code, signal]) => String(signal ?? code));
+    const lastWords: string[] = [];
+    const heard = (line: string): void => {
+      lastWords.push(line);
+      this.#init.onError?.(line);
+    };
     const life: Life = {
       pid: child.pid!,
-      up: isUp(child, (line) => this.#init.onError?.(line)).then((said) => (said ? performance.now() - startedAt : Promise.reject(new Error('the shop ended before it was up')))),
+      up: isUp(child, heard).then((said) => (said ? performance.now() - startedAt : Promise.reject(new Error(['the shop ended before it was up', ...lastWords.slice(-3)].join(': '))))),
       ended,
       ask: async <T>(question: string) => {
         child.send(question);

@@ -37,6 +37,8 @@ const DIFFERENT = 400;
 /** Requests are made up for so long at a time, since no key may come twice. */
 const PORTION_S = 5;
 const SAMPLES = 200;
+/** Looking costs something, too. */
+const LEAST_BETWEEN_MS = 150;
 const RETELL_EVERY = 20;
 /** From here on what takes minutes to level off is judged, too. */
 const LONG_MINUTES = 5;
@@ -57,7 +59,7 @@ export async function soak(options: SoakOptions): Promise<Result> {
     await shop.life.kill('SIGTERM');
     await shop.launch().up;
     progress(`${rate.toFixed(1)} requests a second for ${options.minutes} minutes`);
-    const watch = new Watch(tools, (options.minutes * 60_000) / SAMPLES, progress);
+    const watch = new Watch(tools, Math.max(LEAST_BETWEEN_MS, (options.minutes * 60_000) / SAMPLES), progress);
     const answers = await send(tools, rate, options.minutes * 60);
     const samples = await watch.end();
     const rest: Finding = { claim: 'the shop came to rest by itself', violations: await books.untilAtRest() };

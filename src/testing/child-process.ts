@@ -8,8 +8,11 @@ import type { TestScope } from './scope.ts';
 export interface ChildOrder {
   readonly adminUrl: string;
   readonly env: Record<string, string>;
-  /** Point at which the process kills itself, see `src/host/probe.ts`. */
-  readonly dieAt?: string | undefined;
+  /**
+   * Points (see `src/host/probe.ts`): whoever comes to one first goes no further, and when there is somebody at each of them the process
+   * kills itself.
+   */
+  readonly dieAt?: readonly string[] | undefined;
   readonly migrations?: string | undefined;
   /** Sends contract calls through JSON. */
   readonly wire: boolean;
@@ -21,13 +24,17 @@ export interface ShopProcess {
   readonly process: ChildProcess;
   /** Resolves with the signal or code when the process has ended. */
   readonly ended: Promise<string>;
+  /** Aborted when it has ended. */
+  readonly hasEnded: AbortSignal;
   kill(signal: NodeJS.Signals): Promise<string>;
 }
 
 export interface ShopStart {
   readonly adminUrl: string;
   readonly settings?: Record<string, string>;
-  readonly dieAt?: string;
+  readonly dieAt?: readonly string[];
+  /** Hears of each of these points that has been reached. */
+  reached?(point: string): void;
   /** Folder of migrations; the project's own unless given. */
   readonly migrations?: string;
   /** Sends contract calls through JSON; default: as the environment variable CLEAVE_WIRE says. */
@@ -43,12 +50,20 @@ export function shopProcesses(t: TestScope): { start(options: ShopStart): Promis
   return {
     async start(options) {
       const { child, ended } = spare;
+      const over = new AbortController();
+      void ended.then(() => over.abort());
+      const url = Promise.race([listens(child, options), ended.then(() => undefined)]);
       child.send({ adminUrl: options.adminUrl, env: { ...testEnvironment, ...options.settings }, dieAt: options.dieAt, migrations: options.migrations, wire: options.wire ?? wireAsked() } satisfies ChildOrder);
-      const url = await Promise.race([once(child, 'message').then(([message]) => (message as { url: string }).url), ended.then(() => undefined)]);
+      const listening = await url;
       spare = loadedProcess(t);
-      return { url, process: child, ended, kill: async (signal) => (child.kill(signal), ended) };
+      return { url: listening, process: child, ended, hasEnded: over.signal, kill: async (signal) => (child.kill(signal), ended) };
     },
   };
+}
+
+/** Where it listens; points may be reached before it does. */
+async function listens(child: ChildProcess, { reached }: ShopStart): Promise<string> {
+  return new Promise((resolve) => child.on('message', (message: { url: string } | { reached: string }) => ('url' in message ? resolve(message.url) : reached?.(message.reached))));
 }
 
 function loadedProcess(t: TestScope): { child: ChildProcess; ended: Promise<string> } {

@@ -1,9 +1,10 @@
 /**
  * A process of the shop that a test may kill. Started by `child-process.ts`, which tells it by message what to
- * run; dies by SIGKILL of its own hand at the point that it was given.
+ * run; dies by SIGKILL of its own hand when it has come to the points that it was given.
  */
 import { discoverModules } from '../host/discover.ts';
 import { startHost } from '../host/host.ts';
+import type { Probe } from '../host/probe.ts';
 import { createLog } from '../log/log.ts';
 import { checkSettings } from '../settings/check-settings.ts';
 import { type KernelSettings, kernelSettings } from '../settings/kernel-settings.ts';
@@ -26,13 +27,19 @@ async function run({ adminUrl, env, dieAt, migrations, wire }: ChildOrder): Prom
     log: createLog(settings.LOG_LEVEL),
     wire,
     ...(migrations !== undefined && { migrations }),
-    ...(dieAt !== undefined && { probe: (point: string) => (point === dieAt ? dieNow() : undefined) }),
+    ...(dieAt && { probe: deathAt(dieAt) }),
   });
   process.send!({ url: host.url });
   process.once('SIGTERM', () => void host.stop().then(() => process.exit(0)));
 }
 
-function dieNow(): Promise<never> {
-  process.kill(process.pid, 'SIGKILL');
-  return new Promise(() => undefined);
+/** To the database, and to the rest of the shop, somebody who stands still at a point looks like one who died there. */
+function deathAt(points: readonly string[]): Probe {
+  const ahead = new Set(points);
+  return (point) => {
+    if (!ahead.delete(point)) return undefined;
+    if (ahead.size === 0) process.kill(process.pid, 'SIGKILL');
+    else process.send!({ reached: point });
+    return new Promise<never>(() => undefined);
+  };
 }

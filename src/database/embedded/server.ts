@@ -105,7 +105,8 @@ function settings(port: number, durable: boolean): string[] {
     listen_addresses: HOST,
     port,
     unix_socket_directories: '',
-    max_connections: 200,
+    // Tests start several shops at a time, each with 60 connections or so.
+    max_connections: durable ? 200 : 400,
     shared_buffers: '128MB',
     // Later issues move modules by logical replication.
     wal_level: 'logical',

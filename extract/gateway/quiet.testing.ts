@@ -1,0 +1,18 @@
+/** When nothing is under way in a shop, however it is placed: what was asked for last has had all its effects. */
+import { discoverModules, type TestShop } from '#testing';
+
+/** Sagas that wait for a customer are quiet; those that are about to do something by themselves are not. */
+const soon = `interval '5 s'`;
+
+export async function untilQuiet(shop: TestShop, timeoutMs = 30_000): Promise<void> {
+  const names = (await discoverModules()).map(({ contract }) => contract.name);
+  const modules = names.map((name) => shop.module(name));
+  await shop.until(
+    async () => {
+      const busy = await Promise.all(modules.map(async ({ db, outbox: { schema } }) => db.sql(`select 1 from ${schema}.job where state < 'active' union all select 1 from ${schema}.event_delivery where state = 'waiting' union all select 1 from ${schema}.saga where wake_at < now() + ${soon} union all select 1 from ${schema}.note where key like 'replay:%' and not value ? 'finishedAt'`)));
+      return busy.flat().length === 0;
+    },
+    'nothing to be under way',
+    timeoutMs,
+  );
+}
