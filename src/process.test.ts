@@ -2,13 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startEmbedded } from './database/embedded/embedded.ts';
 import { projectRoot } from './host/discover.ts';
+import { freePort } from './testing/free-port.ts';
 
 t.setTimeout(180_000);
 
@@ -32,16 +32,8 @@ function npmStart(env: Record<string, string>): { npm: ChildProcess; output(): s
   return { npm, output: () => output };
 }
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return String(port);
-}
-
 async function started(env: Record<string, string> = {}): Promise<Started> {
-  const PORT = await freePort();
+  const PORT = String(await freePort());
   const { npm, output } = npmStart({ PORT, ...env });
   const url = `http://127.0.0.1:${PORT}`;
   for (let i = 0; i < 1_200 && npm.exitCode === null; i += 1) {

@@ -1,42 +1,34 @@
 /**
- * One history, in every placement: what was answered on the way, what people see in the end and what each module keeps are the same whether
- * the shop is one process, one process and one module that left, or a service for each module. HISTORY_SEED draws another one.
+ * The short form of `npm run torture -- histories`: one history in one process, in a service for each module, and with one module that
+ * left: which one, the seed decides.
  */
 import t from 'tap';
-import { discoverModules, type TestScope, type TestShop, testShop } from '#testing';
-import { servicesBehindGateway } from '../gateway/services.testing.ts';
+import { Random } from '../torture/random.testing.ts';
+import { seedOfTests } from '../torture/told.testing.ts';
 import { drawHistory } from './history.testing.ts';
-import { Player } from './player.testing.ts';
-import { stateOf } from './state.testing.ts';
+import { happenedIn, oneProcess, placements, sameAs } from './histories.testing.ts';
 
-const seed = Number(process.env['HISTORY_SEED'] ?? 20_261_129);
-const steps = drawHistory(seed, Number(process.env['HISTORY_STEPS'] ?? 40));
-const settings = { EVENT_POLL_MS: '50', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_ORDER_WAIT_MS: '0', PAYMENT_GATEWAY_TIMEOUT_MS: '100' };
-t.setTimeout(600_000);
+t.setTimeout(180_000);
 
-async function happenedIn(shop: TestShop) {
-  const player = new Player(shop);
-  const told = await player.play(steps);
-  return { told, seen: await player.seen(), state: await stateOf(shop, player.side) };
-}
+const history = { seed: seedOfTests, steps: 25 };
+const all = await placements();
+const [left, split] = [new Random(seedOfTests).oneOf([...all.keys()].slice(0, -1)), [...all.keys()].at(-1)!];
+const expected = await happenedIn(oneProcess, history);
 
-type Place = (t: TestScope) => Promise<TestShop>;
+t.test('a history is something', async (t) => {
+  t.strictSame(drawHistory(seedOfTests, 25), drawHistory(seedOfTests, 25), 'the same for one seed');
+  t.ok(expected.told.filter(({ answer }) => (answer as { status?: number } | undefined)?.status === 201).length >= 5, 'there are orders and payments in it');
+  t.ok(expected.state['notifications.notification']!.length > 5, 'of which people were told');
+});
 
-const modules = (await discoverModules()).map(({ contract }) => contract.name);
-const split = (services: readonly (readonly string[])[]): Place => async (t) => servicesBehindGateway(t, { services, settings });
-const placements: Readonly<Record<string, Place>> = {
-  ...Object.fromEntries(modules.map((module) => [`${module} as a service of its own`, split([[module], modules.filter((other) => other !== module)])])),
-  'each module as a service of its own': split(modules.map((module) => [module])),
-};
-
-const expected = await happenedIn(await testShop(t, { settings }));
-
-for (const [name, place] of Object.entries(placements)) {
-  await t.test(name, async (t) => {
-    const { told, seen, state } = await happenedIn(await place(t));
-    told.forEach(({ step, answer }, n) => t.strictSame(answer, expected.told[n]!.answer, JSON.stringify(step)));
-    t.strictSame(seen, expected.seen, 'people see the same');
-    for (const table of Object.keys(expected.state)) t.strictSame(state[table], expected.state[table], table);
-    t.strictSame(Object.keys(state), Object.keys(expected.state));
+for (const name of [left, split]) {
+  t.test(`it is the same with ${name}`, { timeout: 120_000 }, async (t) => {
+    for (const { claim, violations } of sameAs(expected, name, await happenedIn(all.get(name)!, history))) t.strictSame(violations, [], claim);
   });
 }
+
+t.test('what differs is seen', async (t) => {
+  const { told, seen, state } = expected;
+  const otherwise = { told: told.with(-1, { ...told.at(-1)!, answer: { status: 500 } }), seen: seen.with(0, { ...seen[0]!, answer: {} }), state: { ...state, 'inventory.stock': [] } };
+  t.strictSame(sameAs(expected, 'it', otherwise).map(({ violations }) => violations.length), [1, 1, 1]);
+});

@@ -16,6 +16,11 @@ export interface Told {
   readonly answer: unknown;
 }
 
+export interface Seen {
+  readonly path: unknown;
+  readonly answer: unknown;
+}
+
 interface Order {
   readonly id: string;
   readonly owner: SignedIn;
@@ -43,14 +48,14 @@ export class Player {
     for (const step of steps) {
       const reply = await this.#take(step);
       await untilQuiet(this.#shop);
-      told.push({ step, answer: reply && this.side.told(reply) });
+      told.push({ step, answer: reply && this.#told(step.act === 'history', reply) });
     }
     await this.#untilMailed();
     return told;
   }
 
   /** What the people see in the end, in the order in which it came to be. */
-  async seen(): Promise<unknown[]> {
+  async seen(): Promise<Seen[]> {
     const lists = ['/orders', '/payments', '/shipments', '/notifications', '/tickets'].map((path) => `${path}?limit=100`);
     const looks = [
       ...this.#customers.flatMap(({ token }) => ['/users/me', ...lists.filter((path) => !path.startsWith('/payments'))].map((path) => ({ path, token }))),
@@ -59,7 +64,13 @@ export class Player {
       ...this.#products.flatMap((id) => [`/products/${id}`, `/inventory/${id}`, `/recommendations/${id}`, `/product-pages/${id}`].map((path) => ({ path, token: this.#admin.token }))),
     ];
     const replies = await Promise.all(looks.map(async ({ path, token }) => this.#shop.request('GET', `${API}${path}`, { token })));
-    return looks.map(({ path }, n) => ({ path: this.side.kept(path), answer: path.startsWith('/notifications') ? this.#inNoOrder(replies[n]!) : this.side.told(replies[n]!) }));
+    return looks.map(({ path }, n) => ({ path: this.side.kept(path), answer: path.startsWith('/notifications') ? this.#inNoOrder(replies[n]!) : this.#told(path.endsWith('/history'), replies[n]!) }));
+  }
+
+  /** When a message of an order was sent has nothing to do with how far the order is by then: it stands on its record where it happens to. */
+  #told(isHistory: boolean, reply: Reply): unknown {
+    if (!isHistory || !Array.isArray(reply.body)) return this.side.told(reply);
+    return this.side.told({ ...reply, body: (reply.body as { event: string }[]).filter(({ event }) => event !== 'message_sent') });
   }
 
   /** Messages of two events that have nothing to do with one another come in either order. */
@@ -155,6 +166,7 @@ export class Player {
   }
 
   async #untilMailed(): Promise<void> {
-    await this.#shop.until(async () => (await this.#shop.sql('notifications', `select 1 from notification where status = 'queued'`)).length === 0, 'all messages to be sent');
+    const under = `select 1 from notification where status = 'queued' union all select 1 from order_report`;
+    await this.#shop.until(async () => (await this.#shop.sql('notifications', under)).length === 0, 'all messages to be sent, and their orders to know of it');
   }
 }

@@ -1,6 +1,7 @@
 /** The sub-commands of `npm run torture`: what each takes, and what it is to prove. */
 import { backends } from './backends.testing.ts';
 import { fuzzShop } from './fuzz.testing.ts';
+import { histories } from '../histories/histories.testing.ts';
 import { keys } from './keys.testing.ts';
 import { kill } from './kill.testing.ts';
 import { late } from './late.testing.ts';
@@ -76,6 +77,11 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { minutes: { initial: 20, what: 'how long; from 5 on memory and busy connections are judged, too' }, rate: { initial: 0, what: 'requests a second; 0 stands for half the knee' } },
     run: async ({ seed, value, progress }) =>
       onDatabaseOfItsOwn('soak', async (place) => soak({ ...place, seed, minutes: value('minutes'), rate: value('rate'), share: 0.5, burstSeconds: 10, progress })),
+  },
+  histories: {
+    what: 'one random history in one process, with each module as a service of its own in turn, and with all of them: the end is the same',
+    options: { steps: { initial: 40, what: 'things that happen in each history' }, histories: { initial: 3, what: 'how many' } },
+    run: async ({ seed, value, progress }) => histories({ seed, steps: value('steps'), count: value('histories'), progress }),
   },
   fuzz: {
     what: 'made-up requests to every route, from what the OpenAPI document declares and from what it does not',

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import t from 'tap';
+import { freePort } from '../../src/testing/free-port.ts';
 import { adminCredentials, shopUrl } from '../demo/admin.ts';
 import type { UpReport } from './report.ts';
-import { freePort, isAlive, oneService, placeFor, untilGone } from './up.testing.ts';
+import { isAlive, oneService, placeFor, untilGone } from './up.testing.ts';
 
 t.setTimeout(400_000);
 

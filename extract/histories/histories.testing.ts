@@ -1,0 +1,82 @@
+/**
+ * One history, in several placements: what was answered on the way, what people see in the end and what each module keeps are the same
+ * whether the shop is one process, one process and a module that left, or a service for each module.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { discoverModules, type TestScope, type TestShop, testShop } from '#testing';
+import { stopTestServer } from '../../src/testing/database.ts';
+import { servicesBehindGateway } from '../gateway/services.testing.ts';
+import { Random } from '../torture/random.testing.ts';
+import type { Finding, Result } from '../torture/result.testing.ts';
+import { drawHistory } from './history.testing.ts';
+import { Player, type Seen, type Told } from './player.testing.ts';
+import { type State, stateOf } from './state.testing.ts';
+
+export interface Happened {
+  readonly told: readonly Told[];
+  readonly seen: readonly Seen[];
+  readonly state: State;
+}
+
+/** Whatever would make an answer depend on how fast something else is; what is tried again is tried soon. */
+const settings = { EVENT_POLL_MS: '50', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_ORDER_WAIT_MS: '0', PAYMENT_GATEWAY_TIMEOUT_MS: '100' };
+
+export type Place = (t: TestScope) => Promise<TestShop>;
+
+/** By what it is called. */
+export async function placements(): Promise<Map<string, Place>> {
+  const modules = (await discoverModules()).map(({ contract }) => contract.name);
+  const split = (services: readonly (readonly string[])[]): Place => async (t) => servicesBehindGateway(t, { services, settings });
+  return new Map([
+    ...modules.map((module) => [`${module} as a service of its own`, split([[module], modules.filter((other) => other !== module)])] as const),
+    ['each module as a service of its own', split(modules.map((module) => [module]))],
+  ]);
+}
+
+export const oneProcess: Place = async (t) => testShop(t, { settings });
+
+export async function happenedIn(place: Place, { seed, steps }: { seed: number; steps: number }): Promise<Happened> {
+  const teardowns: (() => Promise<void> | void)[] = [];
+  try {
+    const shop = await place({ teardown: (action) => void teardowns.unshift(action) });
+    const player = new Player(shop);
+    const told = await player.play(drawHistory(seed, steps));
+    return { told, seen: await player.seen(), state: await stateOf(shop, player.side) };
+  } finally {
+    for (const teardown of teardowns) await teardown();
+  }
+}
+
+export interface HistoriesOptions {
+  readonly seed: number;
+  readonly steps: number;
+  readonly count: number;
+  progress(line: string): void;
+}
+
+/** Each history in all placements. */
+export async function histories({ seed, steps, count, progress }: HistoriesOptions): Promise<Result> {
+  const random = new Random(seed);
+  const all = await placements();
+  const findings: Finding[] = [];
+  for (let n = 1; n <= count; n += 1) {
+    const history = { seed: n === 1 ? seed : random.between(0, 2 ** 31), steps };
+    const expected = await happenedIn(oneProcess, history);
+    progress(`history ${n} of ${count}, seed ${history.seed}: ${expected.state['orders.customer_order']!.length} orders, ${expected.state['notifications.notification']!.length} messages`);
+    for (const [name, place] of all) findings.push(...sameAs(expected, `history ${n}, ${name}`, await happenedIn(place, history)));
+  }
+  await stopTestServer();
+  return { findings, figures: [`${count} histories of ${steps} steps in ${all.size + 1} placements each`] };
+}
+
+export function sameAs(expected: Happened, name: string, { told, seen, state }: Happened): Finding[] {
+  return [
+    { claim: `${name}: each step is answered the same`, violations: told.flatMap(({ step, answer }, n) => difference(JSON.stringify(step), answer, expected.told[n]!.answer)) },
+    { claim: `${name}: people see the same`, violations: seen.flatMap(({ path, answer }, n) => difference(String(path), answer, expected.seen[n]!.answer)) },
+    { claim: `${name}: the modules keep the same`, violations: Object.keys({ ...state, ...expected.state }).flatMap((table) => difference(table, state[table], expected.state[table])) },
+  ];
+}
+
+function difference(what: string, found: unknown, expected: unknown): string[] {
+  return isDeepStrictEqual(found, expected) ? [] : [`${what}: ${JSON.stringify(found)} where one process has ${JSON.stringify(expected)}`];
+}
