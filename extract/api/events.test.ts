@@ -8,7 +8,7 @@ const SUBSCRIBER = 'notifications.customer-messages';
 const PLACED = 'orders.order-placed.v1';
 const EVENTS = `${API}/admin/events`;
 const TRIES = 3;
-const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: String(TRIES), EVENT_POLL_MS: '50', EVENT_HANDLER_TIMEOUT_MS: '60000' };
+const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: String(TRIES), EVENT_POLL_MS: '200', EVENT_HANDLER_TIMEOUT_MS: '60000' };
 
 /** What meets the subscriber on its way to an order that was placed. */
 let meets: () => Promise<void> | void = () => undefined;

@@ -5,7 +5,7 @@ import { testShop } from '#testing';
 import { fuzz, fuzzSettings, routeFinding } from './fuzz.testing.ts';
 import type { MadeUp } from './requests.testing.ts';
 
-const cases = Number(process.env['FUZZ_RUNS'] ?? 50);
+const cases = Number(process.env['FUZZ_RUNS'] ?? 40);
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_123);
 t.setTimeout(process.env['FUZZ_RUNS'] ? 0 : 240_000);
 

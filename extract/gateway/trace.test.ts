@@ -5,7 +5,7 @@ import { servicesBehindGateway } from './services.testing.ts';
 
 const recorder = await recordSpans(t);
 const apart = ['users', 'catalog', 'inventory', 'orders', 'payments', 'shipping', 'notifications', 'recommendations', 'support', 'storefront'].map((module) => [module]);
-const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { EVENT_POLL_MS: '100' } });
+const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { EVENT_POLL_MS: '200' } });
 const customer = await shop.customer();
 const product = await shop.product({ stock: 10 });
 const TRACE = 'c1ea7e00'.repeat(4);

@@ -12,8 +12,8 @@ import { type Asked, type Customer, deploy, type Deployment, type Shop, shipping
 
 t.setTimeout(240_000);
 
-const brisk = { EVENT_POLL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200', SIGN_IN_ADDRESS_FAILURES: '100000' };
-const BUYERS = 6;
+const brisk = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200', SIGN_IN_ADDRESS_FAILURES: '100000' };
+const BUYERS = 3;
 
 interface Table {
   readonly schema: string;

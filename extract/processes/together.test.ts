@@ -7,7 +7,7 @@ import { type Answer, deploy, PASSWORD, type Shop, shippingAddress, until } from
 t.setTimeout(240_000);
 const skip = await withoutRedis();
 
-const brisk = { EVENT_POLL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200' };
+const brisk = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200' };
 
 interface Placed {
   readonly id: string;

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export const API = '/api/v1';
 
 export interface Question {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below the base path. */
   readonly path: string;
   readonly token?: string | undefined;

@@ -35,9 +35,12 @@ interface Facts {
   readonly refunds: readonly RefundRow[];
 }
 
-/** Call it when the shop is at rest. */
-export async function audit(books: Books, journal: Journal, stage: Stage): Promise<Finding[]> {
-  const facts = await readFacts(books);
+/**
+ * Call it when the shop is at rest.
+ * @param others customers of whom the journal knows nothing: the books have to balance with what they did, too
+ */
+export async function audit(books: Books, journal: Journal, stage: Stage, others: readonly string[] = []): Promise<Finding[]> {
+  const facts = await readFacts(books, others);
   return [
     { claim: 'no acknowledged order is lost', violations: lostOrders(journal, facts) },
     { claim: 'nothing was done twice, and nothing that was refused', violations: [...doubledOrders(journal, facts), ...doubledPayments(journal, facts), ...doubledRefunds(journal, facts)] },
@@ -50,9 +53,9 @@ export async function audit(books: Books, journal: Journal, stage: Stage): Promi
   ];
 }
 
-async function readFacts(books: Books): Promise<Facts> {
+async function readFacts(books: Books, others: readonly string[]): Promise<Facts> {
   return {
-    orders: await books.rows(`select id, customer_id as "customerId", total::float8 as total, status, shipping_address->>'line2' as mark from orders.customer_order`),
+    orders: await books.rows(`select id, customer_id as "customerId", total::float8 as total, status, shipping_address->>'line2' as mark from orders.customer_order where customer_id <> all($1)`, [others]),
     payments: await books.rows(`select id, order_id as "orderId", idempotency_key as key, status, origin, (amount - refunded)::float8 as kept from payments.payment`),
     refunds: await books.rows(`select id, payment_id as "paymentId", amount::float8 as amount, status, reason as mark from payments.refund`),
   };

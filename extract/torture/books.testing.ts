@@ -54,6 +54,17 @@ export class Books {
     }
   }
 
+  /** Whether nothing is under way any more that is about one of these ids: no saga moves, no event waits. */
+  async isDoneWith(ids: readonly string[]): Promise<boolean> {
+    const mentions = (column: string) => `exists (select from unnest($1::text[]) as id where position(id in ${column}) > 0)`;
+    const busy = (await this.modules()).map(
+      (module) => `select 1 from ${module}_outbox.saga where id::text = any($1) and (status in ('running', 'compensating') or wake_at <= now())
+        union all select 1 from ${module}_outbox.job where name = 'events' and state < 'active' and ${mentions('data::text')}
+        union all select 1 from ${module}_outbox.event_delivery where state = 'waiting' and ${mentions('envelope::text')}`,
+    );
+    return (await this.rows(busy.join(' union all '), [ids])).length === 0;
+  }
+
   async deadLetters(): Promise<Violations> {
     const modules = await this.modules();
     const dead = modules.map((module) => `select subscriber || ' gave up ' || event_id || ': ' || coalesce(last_error, '') as what from ${module}_outbox.event_delivery where state = 'dead'`);

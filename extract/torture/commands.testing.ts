@@ -1,5 +1,6 @@
 /** The sub-commands of `npm run torture`: what each takes, and what it is to prove. */
 import { backends } from './backends.testing.ts';
+import { everyBlast } from '../blast/blast-command.testing.ts';
 import { fuzzShop } from './fuzz.testing.ts';
 import { histories } from '../histories/histories.testing.ts';
 import { keys } from './keys.testing.ts';
@@ -77,6 +78,11 @@ export const commands: Readonly<Record<string, Command>> = {
     options: { minutes: { initial: 20, what: 'how long; from 5 on memory and busy connections are judged, too' }, rate: { initial: 0, what: 'requests a second; 0 stands for half the knee' } },
     run: async ({ seed, value, progress }) =>
       onDatabaseOfItsOwn('soak', async (place) => soak({ ...place, seed, minutes: value('minutes'), rate: value('rate'), share: 0.5, burstSeconds: 10, progress })),
+  },
+  blast: {
+    what: 'each service is killed, hangs and is slow under load; so is one process; writes docs/resilience.md',
+    options: {},
+    run: async ({ seed, progress }) => everyBlast({ seed, progress }),
   },
   histories: {
     what: 'one random history in one process, with each module as a service of its own in turn, and with all of them: the end is the same',

@@ -28,7 +28,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-const PASSWORD = 'a long enough password';
+export const PASSWORD = 'a long enough password';
 /** More than can be sold. */
 const STOCK = 1_000_000;
 const PRICE = 1_250;

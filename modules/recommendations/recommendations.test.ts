@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import type { EventEnvelope } from '#kernel';
 import { type Reply, testShop } from '#testing';
 
-const settings = { EVENT_POLL_MS: '50' };
+const settings = { EVENT_POLL_MS: '200' };
 const shop = await testShop(t, { settings });
 const [ada, admin] = [await shop.customer(), await shop.admin()];
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };

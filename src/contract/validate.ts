@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { countOnlyWhereItMatters } from './text-length.ts';
 
-const ajv = countOnlyWhereItMatters(new Ajv({ allErrors: false, strict: false }));
+const ajv = countOnlyWhereItMatters(new Ajv({ allErrors: false, strict: false, meta: false, validateSchema: false }));
 const compiled = new WeakMap<TSchema, ValidateFunction>();
 
 export interface Violation {

@@ -8,7 +8,7 @@ import { uuidv7 } from '../uuid.ts';
 import { deadLetters, redrive } from './dead-letters.ts';
 
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
-const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_HANDLER_TIMEOUT_MS: '300', EVENT_POLL_MS: '100' };
+const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_HANDLER_TIMEOUT_MS: '300', EVENT_POLL_MS: '200' };
 
 interface Seen {
   subscriber: string;

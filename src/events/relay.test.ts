@@ -12,7 +12,7 @@ import { Parking } from './parking.ts';
 import { Relay } from './relay.ts';
 
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
-const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_HANDLER_TIMEOUT_MS: '300', EVENT_POLL_MS: '100' };
+const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_HANDLER_TIMEOUT_MS: '300', EVENT_POLL_MS: '200' };
 
 interface Seen {
   n: number;

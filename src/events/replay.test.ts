@@ -7,7 +7,7 @@ import { uuidv7 } from '../uuid.ts';
 import { findReplay, requestReplay } from './replay.ts';
 
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
-const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_POLL_MS: '20' };
+const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '4', EVENT_POLL_MS: '200' };
 const LATE = 'pong.late';
 const BEGINNING = '2020-01-01T00:00:00.000Z';
 

@@ -90,7 +90,7 @@ function bookingSaga(database: Database): Saga<Trip, Step> {
 }
 
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
-const settings = { SAGA_RETRY_BASE_MS: '10', SAGA_RETRY_MAX_MS: '30', EVENT_POLL_MS: '50' };
+const settings = { SAGA_RETRY_BASE_MS: '10', SAGA_RETRY_MAX_MS: '30', EVENT_POLL_MS: '200' };
 const options = { modules: [tripModule()], migrations, settings };
 let shop: TestShop = await testShop(t, options);
 
@@ -267,7 +267,7 @@ t.test('what is more than a process keeps in mind is found without waiting for t
 });
 
 t.test('an effect that hangs is given up and tried again, after the delay that is due', async (t) => {
-  shop = await testShop(t, { ...options, settings: { SAGA_RETRY_BASE_MS: '600', SAGA_RETRY_MAX_MS: '600', SAGA_STEP_TIMEOUT_MS: '150', EVENT_POLL_MS: '50' } });
+  shop = await testShop(t, { ...options, settings: { SAGA_RETRY_BASE_MS: '600', SAGA_RETRY_MAX_MS: '600', SAGA_STEP_TIMEOUT_MS: '150', EVENT_POLL_MS: '200' } });
   const tries: number[] = [];
   flight = async () => {
     tries.push(performance.now());

@@ -34,7 +34,7 @@ export interface SettingsSchema {
 }
 
 const anyText = {} as SettingSchema;
-const ajv = new Ajv({ strict: false, validateFormats: false });
+const ajv = new Ajv({ strict: false, validateFormats: false, meta: false, validateSchema: false });
 
 /** The value that a text of the environment stands for, or undefined when the schema does not take it. */
 export function convert(schema: SettingSchema, text: string): unknown {

@@ -47,7 +47,8 @@ export async function cloneDatabase(): Promise<TestDatabase> {
   const name = `cleave_t_${randomBytes(6).toString('hex')}`;
   await administer(server, async (client) => {
     await client.query('select pg_advisory_lock(1)');
-    await client.query(`create database ${name} template ${template}`);
+    // Copying the files takes half of what copying page by page through the log does.
+    await client.query(`create database ${name} template ${template} strategy file_copy`);
   });
   return { name, adminUrl: withDatabase(server, name), drop: async () => administer(server, async (client) => void (await client.query(`drop database if exists ${name} with (force)`))) };
 }

@@ -67,6 +67,9 @@ export interface SignedIn {
 }
 
 const PASSWORD = 'a long enough password';
+/** What takes long is looked for less often: looking takes time from what is waited for. */
+const LEAST_PAUSE_MS = 5;
+const MOST_PAUSE_MS = 50;
 
 /** Starts the shop in another shape than one process: the file that CLEAVE_PLACEMENT names exports one as `place`. */
 export type Place = (t: TestScope, options: TestShopOptions) => Promise<TestShop>;
@@ -166,13 +169,11 @@ export class TestShop {
   /** Polls until `check` answers something truthy, and answers that. */
   async until<T>(check: () => Promise<T | undefined | null | false | 0 | ''> | T | undefined | null | false | 0 | '', what: string, timeoutMs = 10_000): Promise<T> {
     const deadline = Date.now() + timeoutMs;
-    let last: unknown;
-    for (;;) {
-      const found = await check();
-      if (found) return found as T;
-      last = found;
+    for (let pauseMs = LEAST_PAUSE_MS; ; pauseMs = Math.min(MOST_PAUSE_MS, pauseMs * 1.5)) {
+      const last: unknown = await check();
+      if (last) return last as T;
       if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}; the last look answered ${JSON.stringify(last)}`);
-      await sleep(10);
+      await sleep(pauseMs);
     }
   }
 
