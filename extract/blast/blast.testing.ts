@@ -44,7 +44,8 @@ export interface Reach extends Case {
 /** What an operation was worth during a fault, as a rule, and milliseconds from its end (of a kill: from the kill) until it was as before. */
 export interface Effect {
   readonly worth: Worth;
-  readonly normalAfterMs: number;
+  /** Undefined where it was not asked again, for want of things that it uses up. */
+  readonly normalAfterMs: number | undefined;
 }
 
 export interface BlastOptions extends Place {
@@ -62,9 +63,11 @@ const BLOCK_MS = 3_000;
 /** Until what watches others has noticed. */
 const NOTICED_MS = 300;
 const MOST_AFTER_MS = 30_000;
+/** Nothing is left by then of what is used up. */
+const USED_UP_MS = 12_000;
 const LOAD = { clients: 2, restMs: 250 };
 /** Of each thing that an operation uses up, for one case. */
-const SUPPLIES = 6;
+const SUPPLIES = 12;
 /** Nobody would wait for 15 s, and a run not either. */
 const settings = { UPSTREAM_TIMEOUT_MS: '2000', EVENT_RETRY_MAX_MS: '1000', SAGA_RETRY_MAX_MS: '1000' };
 
@@ -147,7 +150,7 @@ async function suffer({ service, fault }: Case, { deployment, api, books, stage,
   await sleep(BEFORE_MS);
   const faultAt = performance.now();
   const endedAt = await endOf(fault, service, deployment);
-  await untilNormal(prober, endedAt);
+  await untilNormal(prober, faultAt, endedAt);
   await prober.end();
   const from = fault === 'killed' || fault === 'crash' ? faultAt : endedAt;
   const notes = Map.groupBy(prober.notes, ({ route }) => route);
@@ -203,11 +206,13 @@ async function endOf(fault: Fault, service: string, deployment: Deployment): Pro
 }
 
 /** Until each operation that was not as always has been so again. */
-async function untilNormal({ notes }: Prober, endedAt: number): Promise<void> {
+async function untilNormal({ notes }: Prober, faultAt: number, endedAt: number): Promise<void> {
   while (performance.now() - endedAt < MOST_AFTER_MS) {
     await sleep(100);
+    const ill = notes.filter(({ askedAt, worth }) => askedAt > faultAt && askedAt < endedAt && worth !== 'works').map(({ route }) => route);
     const well = new Set(notes.filter(({ askedAt, worth }) => askedAt > endedAt && worth === 'works').map(({ route }) => route));
-    if (operations.every(({ route }) => well.has(route))) return;
+    const waited = performance.now() - endedAt;
+    if (operations.every(({ route, usesUp }) => !ill.includes(route) || well.has(route) || (usesUp && waited > USED_UP_MS))) return;
   }
 }
 
@@ -222,8 +227,8 @@ function effectOf(notes: readonly Note[], { faultAt, endedAt }: { faultAt: numbe
   if (ill.length === 0) return { worth: 'works', normalAfterMs: 0 };
   const last = Math.max(...ill.map(({ askedAt }) => askedAt));
   const normal = notes.find(({ askedAt, worth }) => askedAt > last && worth === 'works');
-  const until = Math.max(normal?.answeredAt ?? Number.POSITIVE_INFINITY, ...ill.map(({ worth, doneAt }) => (worth === 'queued' ? (doneAt ?? Number.POSITIVE_INFINITY) : 0)));
-  return { worth: counts[0]![0], normalAfterMs: Math.max(0, until - from) };
+  const done = ill.filter(({ worth }) => worth === 'queued').map(({ doneAt }) => doneAt ?? Number.POSITIVE_INFINITY);
+  return { worth: counts[0]![0], normalAfterMs: normal && Math.max(0, normal.answeredAt - from, ...done.map((at) => at - from)) };
 }
 
 /** The plan speaks of a service that is away; to be late, to be queued and to be degraded are ways of working. */
@@ -238,6 +243,6 @@ async function unconfirmed(books: Books, ids: readonly string[]): Promise<string
 
 function told({ service, fault, routes, healthy }: Reach): string {
   const worths = [...Map.groupBy(Object.values(routes), ({ worth }) => worth)].map(([worth, { length }]) => `${length} ${worth}`).join(', ');
-  const last = Math.max(...Object.values(routes).map(({ normalAfterMs }) => normalAfterMs));
+  const last = Math.max(...Object.values(routes).map(({ normalAfterMs = 0 }) => normalAfterMs));
   return `${service} ${fault}: ${worths}; all as before after ${(last / 1_000).toFixed(1)} s; p99 of what needs nothing of it ${healthy.before.toFixed()} -> ${healthy.meanwhile.toFixed()} ms`;
 }

@@ -35,6 +35,8 @@ export interface Operation {
   readonly route: string;
   /** Undefined when what it is for has run out. */
   ask(stage: Stage, supplies: Supplies): Asked | undefined;
+  /** Each request needs a thing of its own. */
+  readonly usesUp?: true;
   /** Whether an answer that succeeded lacks something that it has while all is well. */
   isDegraded?(answer: Answer): boolean;
 }
@@ -69,11 +71,12 @@ const change = (route: string, ask: Requests): Operation => {
 };
 
 /** A request for each thing of a kind, until they are used up. */
-function each<T>(of: (supplies: Supplies) => T[], ask: (thing: T, stage: Stage) => Asked): Requests {
-  return (stage, supplies) => {
+function useUp<T>(route: string, of: (supplies: Supplies) => T[], ask: (thing: T, stage: Stage) => Asked): Operation {
+  const once: Requests = (stage, supplies) => {
     const thing = of(supplies).pop();
     return thing === undefined ? undefined : ask(thing, stage);
   };
+  return { ...change(route, once), usesUp: true };
 }
 
 const owner = ({ customers }: Stage): string => customers[0]!.token;
@@ -96,7 +99,7 @@ export const operations: readonly Operation[] = [
     const id = some(stage.products);
     return { question: { method: 'PATCH', path: `/products/${id}`, token: admin(stage), body: { description: unique() } }, about: () => [id] };
   }),
-  change('DELETE /products/:id', each(({ toDelete }) => toDelete, (id, stage) => ({ question: { method: 'DELETE', path: `/products/${id}`, token: admin(stage) }, about: () => [id] }))),
+  useUp('DELETE /products/:id', ({ toDelete }) => toDelete, (id, stage) => ({ question: { method: 'DELETE', path: `/products/${id}`, token: admin(stage) }, about: () => [id] })),
   get('/categories', () => '/categories'),
   change('POST /categories', (stage) => ({ question: post('/categories', admin(stage), { name: unique() }) })),
 
@@ -111,17 +114,17 @@ export const operations: readonly Operation[] = [
   get('/orders', () => '/orders?limit=5'),
   getAs('/orders/:id', (_, { kept: { order } }) => `/orders/${order}`),
   getAs('/orders/:id/history', (_, { kept: { order } }) => `/orders/${order}/history`),
-  change('POST /orders/:id/cancel', each(({ toCancel }) => toCancel, ({ order }, stage) => ({ question: post(`/orders/${order}/cancel`, owner(stage)), about: () => [order] }))),
+  useUp('POST /orders/:id/cancel', ({ toCancel }) => toCancel, ({ order }, stage) => ({ question: post(`/orders/${order}/cancel`, owner(stage)), about: () => [order] })),
 
-  change('POST /payments', each(({ waiting }) => waiting, ({ order }, stage) => ({ question: { ...post('/payments', owner(stage), { orderId: order, method: 'card', cardToken: 'tok_visa' }), key: unique() }, about: () => [order] }))),
+  useUp('POST /payments', ({ waiting }) => waiting, ({ order }, stage) => ({ question: { ...post('/payments', owner(stage), { orderId: order, method: 'card', cardToken: 'tok_visa' }), key: unique() }, about: () => [order] })),
   getAs('/payments', (_, { kept: { order } }) => `/payments?orderId=${order}`),
   getAs('/payments/:id', (_, { kept: { payment } }) => `/payments/${payment}`),
-  change('POST /payments/:id/refund', each(({ toRefund }) => toRefund, ({ order, payment }, stage) => ({ question: { ...post(`/payments/${payment}/refund`, admin(stage), { amount: CENT, reason: 'scratched' }), key: unique() }, about: () => [order] }))),
+  useUp('POST /payments/:id/refund', ({ toRefund }) => toRefund, ({ order, payment }, stage) => ({ question: { ...post(`/payments/${payment}/refund`, admin(stage), { amount: CENT, reason: 'scratched' }), key: unique() }, about: () => [order] })),
 
   getAs('/shipments', (_, { kept: { order } }) => `/shipments?orderId=${order}`),
   getAs('/shipments/:id', (_, { kept: { shipment } }) => `/shipments/${shipment}`),
-  change('POST /shipments/:id/dispatch', each(({ toDispatch }) => toDispatch, ({ order, shipment }, stage) => ({ question: post(`/shipments/${shipment}/dispatch`, admin(stage)), about: () => [order] }))),
-  change('POST /shipments/:id/deliver', each(({ toDeliver }) => toDeliver, ({ order, shipment }, stage) => ({ question: post(`/shipments/${shipment}/deliver`, admin(stage)), about: () => [order] }))),
+  useUp('POST /shipments/:id/dispatch', ({ toDispatch }) => toDispatch, ({ order, shipment }, stage) => ({ question: post(`/shipments/${shipment}/dispatch`, admin(stage)), about: () => [order] })),
+  useUp('POST /shipments/:id/deliver', ({ toDeliver }) => toDeliver, ({ order, shipment }, stage) => ({ question: post(`/shipments/${shipment}/deliver`, admin(stage)), about: () => [order] })),
 
   get('/notifications', () => '/notifications?limit=5'),
   get('/recommendations/:productId', ({ products }) => `/recommendations/${some(products)}`),
@@ -132,7 +135,7 @@ export const operations: readonly Operation[] = [
   get('/tickets', () => '/tickets?limit=5'),
   getAs('/tickets/:id', (_, { ticket }) => `/tickets/${ticket}`),
   change('POST /tickets/:id/messages', (stage, { ticket }) => ({ question: post(`/tickets/${ticket}/messages`, admin(stage), { body: 'We are looking into it.' }), about: () => [ticket] })),
-  change('POST /tickets/:id/close', each(({ toClose }) => toClose, (id, stage) => ({ question: post(`/tickets/${id}/close`, owner(stage)), about: () => [id] }))),
+  useUp('POST /tickets/:id/close', ({ toClose }) => toClose, (id, stage) => ({ question: post(`/tickets/${id}/close`, owner(stage)), about: () => [id] })),
 
   get('/product-pages/:productId', ({ products }) => `/product-pages/${some(products)}`, ({ body }) => body.degraded.length > 0),
   { route: 'GET /.well-known/jwks.json', ask: () => ({ question: { method: 'GET', path: '/../../.well-known/jwks.json' } }) },

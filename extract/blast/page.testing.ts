@@ -76,7 +76,8 @@ Every other operation works with any of them ${reaches[0]!.fault}: ${operations.
 }
 
 function cell({ worth, normalAfterMs }: Effect): string {
-  return worth === 'works' ? '' : `${worth === 'none' ? 'no answer' : worth}, ${seconds(normalAfterMs)}`;
+  if (worth === 'works') return '';
+  return [worth === 'none' ? 'no answer' : worth, ...(normalAfterMs === undefined ? [] : [seconds(normalAfterMs)])].join(', ');
 }
 
 function healthy({ healthy: { before, meanwhile } }: Reach): string {
@@ -85,7 +86,7 @@ function healthy({ healthy: { before, meanwhile } }: Reach): string {
 
 function summary({ routes }: Reach): string {
   const groups = [...Map.groupBy(Object.values(routes), ({ worth }) => worth)].toSorted(([, a], [, b]) => b.length - a.length);
-  const last = Math.max(...Object.values(routes).map(({ normalAfterMs }) => normalAfterMs));
+  const last = Math.max(...Object.values(routes).map(({ normalAfterMs = 0 }) => normalAfterMs));
   return `${groups.map(([worth, { length }]) => `${length} operations ${worth === 'none' ? 'get no answer' : worth === 'works' ? 'work' : `are ${worth}`}`).join(', ')}; all are as before after ${seconds(last)}.`;
 }
 

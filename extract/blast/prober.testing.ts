@@ -25,6 +25,8 @@ const EVERY_MS = 200;
 /** All of an operation is done by then while all is well, also on a machine that does much else. */
 const DONE_MS = 2_000;
 const LOOK_EVERY_MS = 100;
+/** What uses something up. */
+const USE_EVERY_MS = 1_200;
 /** For what is queued while somebody is away. */
 const PATIENCE_MS = 60_000;
 
@@ -39,6 +41,7 @@ export class Prober {
   readonly #tools: ProberTools;
   readonly #workers: Promise<void>[];
   readonly #following = new Set<Promise<void>>();
+  readonly #usedAt = new Map<Operation, number>();
   #turn = 0;
   #isOver = false;
 
@@ -65,6 +68,8 @@ export class Prober {
 
   async #ask(operation: Operation): Promise<void> {
     const { api, stage, supplies } = this.#tools;
+    if (operation.usesUp && performance.now() - (this.#usedAt.get(operation) ?? 0) < USE_EVERY_MS) return;
+    this.#usedAt.set(operation, performance.now());
     const asked = operation.ask(stage, supplies);
     if (!asked) return;
     const askedAt = performance.now();

@@ -24,6 +24,8 @@ const tokens = new ServiceTokens('a secret that only services of tests know');
 export interface ServicesOptions {
   /** Names of modules; each list is a service. */
   readonly services: readonly (readonly string[])[];
+  /** Of each service, all of them on its database; default: 1. */
+  readonly replicas?: number;
   readonly settings?: Readonly<Record<string, string>>;
   readonly probe?: Probe;
   readonly tracing?: Tracing | undefined;
@@ -32,6 +34,7 @@ export interface ServicesOptions {
 interface Service {
   readonly host: Host;
   readonly database: TestDatabase;
+  readonly origin: { readonly public: Origin; readonly internal: Origin };
   /** The process has gone; its database stays, and so does what others know of its address. */
   down(): Promise<void>;
 }
@@ -42,6 +45,20 @@ type Start = (modules: readonly string[], database: TestDatabase) => Promise<Ser
 class Addresses {
   readonly publicly: Record<string, Origin[]> = {};
   readonly internally: Record<string, Origin[]> = {};
+
+  add({ host, origin }: Service): void {
+    for (const { contract: { name } } of host.hosted) {
+      (this.publicly[name] ??= []).push(origin.public);
+      (this.internally[name] ??= []).push(origin.internal);
+    }
+  }
+
+  remove({ host, origin }: Service): void {
+    for (const { contract: { name } } of host.hosted) {
+      this.publicly[name] = this.publicly[name]!.filter((known) => known !== origin.public);
+      this.internally[name] = this.internally[name]!.filter((known) => known !== origin.internal);
+    }
+  }
 
   get public(): Discovery {
     return { originsOf: (module) => this.publicly[module] ?? [], close: async () => undefined };
@@ -97,12 +114,15 @@ export class ShopOfServices extends TestShop {
     await Promise.all(this.services.map(async (service) => service.down()));
   }
 
-  /** Ends the service that hosts a module. @returns what starts it again, on its database */
+  /** Ends a service, the only one, that hosts a module. @returns what starts it again, on its database */
   async without(module: string): Promise<() => Promise<void>> {
     const service = this.hosting(module);
     const modules = service.host.hosted.map(({ contract }) => contract.name);
     await service.down();
-    return async () => void this.services.splice(this.services.indexOf(service), 1, await this.#start(modules, service.database));
+    return async () => {
+      this.addresses.remove(service);
+      this.services.splice(this.services.indexOf(service), 1, await this.#start(modules, service.database));
+    };
   }
 
   /** The service that hosts a module. */
@@ -111,17 +131,29 @@ export class ShopOfServices extends TestShop {
   }
 }
 
-export async function servicesBehindGateway(t: TestScope, { services, settings = {}, probe, tracing }: ServicesOptions): Promise<ShopOfServices> {
+export async function servicesBehindGateway(t: TestScope, { services, replicas = 1, settings = {}, probe, tracing }: ServicesOptions): Promise<ShopOfServices> {
   const addresses = new Addresses();
-  const start: Start = async (modules, database) => startService(modules, { addresses, database, settings, probe, tracing });
-  const started = await Promise.all(services.map(async (modules) => start(modules, await cloneDatabase())));
+  const start: Start = async (modules, database) => {
+    const service = await startService(modules, { addresses, database, alone: replicas === 1, settings, probe, tracing });
+    addresses.add(service);
+    return service;
+  };
+  const started = (await Promise.all(services.map(async (modules) => startAll(start, modules, replicas)))).flat();
   const gateway = await testGateway(t, { publicly: addresses.public, internally: addresses.internal, settings, tracing });
   const shop = new ShopOfServices(gateway, started, { addresses, start });
   t.teardown(async () => {
     await shop.stop();
-    for (const { database } of shop.services) await database.drop();
+    for (const database of new Set(shop.services.map((service) => service.database))) await database.drop();
   });
   return shop;
+}
+
+/** The replicas of a service, one after the other: the first one owns what is owned. */
+async function startAll(start: Start, modules: readonly string[], replicas: number): Promise<Service[]> {
+  const database = await cloneDatabase();
+  const started: Service[] = [];
+  while (started.length < replicas) started.push(await start(modules, database));
+  return started;
 }
 
 export interface GatewayStart {
@@ -146,27 +178,26 @@ export async function testGateway(t: TestScope, { publicly, internally = staticD
 interface ServiceStart {
   readonly addresses: Addresses;
   readonly database: TestDatabase;
+  /** No other process works on the database. */
+  readonly alone: boolean;
   readonly settings: Readonly<Record<string, string>>;
   readonly probe: Probe | undefined;
   readonly tracing: Tracing | undefined;
 }
 
-async function startService(hosted: readonly string[], { addresses, database, settings, probe, tracing }: ServiceStart): Promise<Service> {
+async function startService(hosted: readonly string[], { addresses, database, alone, settings, probe, tracing }: ServiceStart): Promise<Service> {
   const modules = await discoverModules();
   const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
   const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
   const peers = wirePeers({ discovery: addresses.internal, tokens, handlerTimeoutMs: kernel.EVENT_HANDLER_TIMEOUT_MS });
-  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone: true, tracing, ...(probe && { probe }) });
+  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone, tracing, ...(probe && { probe }) });
   const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
   const internalUrl = await internal.listen({ host: '127.0.0.1', port: 0 });
-  for (const module of hosted) {
-    addresses.publicly[module] = [host.url];
-    addresses.internally[module] = [internalUrl];
-  }
   return {
     host,
     database,
+    origin: { public: host.url, internal: internalUrl },
     down: async () => {
       await internal.close();
       await host.stop();
