@@ -11,7 +11,8 @@ import { Backlog } from './backlog.ts';
 import { compare, type Contender } from './compare.ts';
 import type { EventFlow } from './flow/event-flow.ts';
 import { fullHouse } from './full-house.ts';
-import { idleLatency } from './idle-latency.ts';
+import { gatewayCost } from './gateway-cost.ts';
+import { idleLatency, latencyApart } from './idle-latency.ts';
 import { idleUsage } from './idle-memory.ts';
 import { CONNECTIONS } from './load.ts';
 import { outboxCost } from './outbox-cost.ts';
@@ -26,7 +27,7 @@ import { setStage, type Stage, startShop } from './shop.ts';
 import { type Side, startSide, stopSides } from './side.ts';
 import { SIGNING_IN, storm } from './storm.ts';
 import { tracingCost } from './tracing-cost.ts';
-import { ofCalls, ofEvents, ofLatency, ofMemory, ofOutbox, ofOverload, ofRemoteCalls, ofSize, ofStorm, ofTracing } from './verdicts.ts';
+import { ofCalls, ofEvents, ofGateway, ofLatency, ofLatencyApart, ofMemory, ofOutbox, ofOverload, ofRemoteCalls, ofSize, ofStorm, ofTracing } from './verdicts.ts';
 
 const run = promisify(execFile);
 const options = optionsOrUsage();
@@ -94,6 +95,14 @@ async function measure(database: Server): Promise<void> {
   await section('latency', async () => {
     progress('Events in an idle shop …');
     return ofLatency(kept('latency', await idleLatency(stage, options)));
+  });
+  await section('apart', async () => {
+    progress('Events to another process, in an idle shop …');
+    return ofLatencyApart(kept('apart', await latencyApart(stage, options)));
+  });
+  await section('gateway', async () => {
+    progress('The gateway beside a bare proxy …');
+    return ofGateway(kept('gateway', await gatewayCost(stage, options, progress)));
   });
   await section('storm', async () => {
     progress(`Checkout while ${SIGNING_IN} sign in …`);

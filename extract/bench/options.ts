@@ -1,7 +1,7 @@
 /** What `npm run bench:micro` takes on its command line. */
 import { parseArgs } from 'node:util';
 
-export const parts = ['product', 'list', 'orders', 'storm', 'overload', 'outbox', 'size', 'events', 'call', 'remote', 'latency', 'tracing', 'memory'] as const;
+export const parts = ['product', 'list', 'orders', 'storm', 'overload', 'outbox', 'size', 'events', 'call', 'remote', 'gateway', 'latency', 'apart', 'tracing', 'memory'] as const;
 export type Part = (typeof parts)[number];
 
 export interface Options {

@@ -1,4 +1,5 @@
 /** What is demanded of each figure, and what else is told of it. Pure: what has been measured comes in, lines of the report go out. */
+import type { Comparison, Rounds } from './compare.ts';
 import type { EventFlow } from './flow/event-flow.ts';
 import { type FullHouse, ORDERS, PRODUCTS, USERS } from './full-house.ts';
 import type { Idle } from './idle-memory.ts';
@@ -15,6 +16,8 @@ import type { TracingCost } from './tracing-cost.ts';
 const MOST_CALL_US = 2;
 const MOST_REMOTE_RATIO = 1.5;
 const MOST_LATENCY_MS = 10;
+const MOST_LATENCY_APART_MS = 15;
+const MOST_GATEWAY_RATIO = 1.3;
 const MOST_EVENT_MS = { p50: 5, p99: 25 };
 const MOST_DRAIN_SECONDS = 15;
 const MOST_RESIDENT_MIB = 220;
@@ -51,6 +54,22 @@ export function ofLatency({ orders, p50, p99, max }: Latency): Finding[] {
   return [
     atMost(`event to handled, idle, median of ${orders}`, p50, 'ms', MOST_LATENCY_MS),
     told('event to handled, idle, p99 / max', `${p99.toFixed(2)} / ${max.toFixed(2)} ms`),
+  ];
+}
+
+export function ofLatencyApart({ orders, p50, p99, max }: Latency): Finding[] {
+  return [
+    atMost(`event to handled in another process, idle, median of ${orders}`, p50, 'ms', MOST_LATENCY_APART_MS),
+    told('event to handled in another process, idle, p99 / max', `${p99.toFixed(2)} / ${max.toFixed(2)} ms`),
+  ];
+}
+
+export function ofGateway({ shop: gateway, yardstick: proxy }: Comparison): Finding[] {
+  const times = ({ p50, p99 }: Rounds): string => `${p50.toFixed()} / ${p99.toFixed()}`;
+  return [
+    { ...atMost('a request through the gateway, CPU µs beside a bare proxy', gateway.cpuUs.median / proxy.cpuUs.median, '×', MOST_GATEWAY_RATIO), shop: gateway.cpuUs.median.toFixed(), yardstick: proxy.cpuUs.median.toFixed() },
+    { ...told('a request through the gateway, answers/s', `${(gateway.perSecond.median / proxy.perSecond.median).toFixed(2)} ×`), shop: gateway.perSecond.median.toFixed(), yardstick: proxy.perSecond.median.toFixed() },
+    { ...told('a request through the gateway, ms p50 / p99', ''), shop: times(gateway), yardstick: times(proxy) },
   ];
 }
 
