@@ -16,7 +16,6 @@ export interface Affliction {
 
 let slowMs = 0;
 
-// eslint-disable-next-line typescript/unbound-method -- called with the server as `this`
 const emit = Server.prototype.emit as (this: Server, event: string | symbol, ...args: unknown[]) => boolean;
 Server.prototype.emit = function (this: Server, event: string | symbol, ...args: unknown[]): boolean {
   if (event !== 'request' || slowMs === 0) return emit.call(this, event, ...args);

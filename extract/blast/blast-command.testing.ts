@@ -13,8 +13,8 @@ interface Options {
 export async function everyBlast({ seed, progress }: Options): Promise<Result> {
   const modules = (await discoverModules()).map(({ contract }) => contract.name);
   const cases = modules.flatMap((service): Case[] => [{ service, fault: 'killed' }, { service, fault: 'hung' }, { service, fault: 'slow' }]);
-  const apart = await onDatabaseOfItsOwn('blast', async (place) => blast({ ...place, deployed: 'services', cases, seed, progress }));
-  const one = await onDatabaseOfItsOwn('blast', async (place) => blast({ ...place, deployed: 'one process', cases: [{ service: 'shop', fault: 'crash' }, { service: 'shop', fault: 'block' }], seed, progress }));
+  const apart = await onDatabaseOfItsOwn('blast', async (place) => blast({ ...place, services: Object.fromEntries(modules.map((module) => [module, [module]])), cases, seed, progress }));
+  const one = await onDatabaseOfItsOwn('blast', async (place) => blast({ ...place, services: { shop: modules }, cases: [{ service: 'shop', fault: 'crash' }, { service: 'shop', fault: 'block' }], seed, progress }));
   await writePage({ apart: apart.reaches, one: one.reaches });
   return { findings: [...apart.findings, ...one.findings.map(({ claim, violations }) => ({ claim: `one process: ${claim}`, violations }))], figures: [...apart.figures, ...one.figures] };
 }

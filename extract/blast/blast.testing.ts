@@ -7,7 +7,8 @@
  * What was acknowledged meanwhile stands in the journal of those who trade, and in the notes of those who ask.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { discoverModules, projectRoot } from '../../src/host/discover.ts';
+import pg from 'pg';
+import { projectRoot } from '../../src/host/discover.ts';
 import { quantile } from '../bench/figures.ts';
 import { type Outage, outageOf, type Verdict } from '../plan/outage.ts';
 import { readShop } from '../plan/shop.ts';
@@ -21,7 +22,8 @@ import { Random } from '../torture/random.testing.ts';
 import { administrator } from '../torture/real-shop.testing.ts';
 import { type Finding, holds, type Result } from '../torture/result.testing.ts';
 import { PASSWORD, register, setStage } from '../torture/stage.testing.ts';
-import { Deployment } from './deployment.testing.ts';
+import { databaseOf, Deployment } from './deployment.testing.ts';
+import { gather } from './gathered.testing.ts';
 import { operations, type Stage } from './operations.testing.ts';
 import { type Note, Prober, type Worth } from './prober.testing.ts';
 import { supply } from './supplies.testing.ts';
@@ -37,8 +39,8 @@ export interface Case {
 
 export interface Reach extends Case {
   readonly routes: Readonly<Record<string, Effect>>;
-  /** 99th percentile in milliseconds of the operations that need nothing of the service, before and meanwhile. */
-  readonly healthy: { readonly before: number; readonly meanwhile: number };
+  /** Milliseconds that each answer of an operation took that needs nothing of the service, before and meanwhile; none where there is no such operation. */
+  readonly healthy: { readonly before: readonly number[]; readonly meanwhile: readonly number[] };
 }
 
 /** What an operation was worth during a fault, as a rule, and milliseconds from its end (of a kill: from the kill) until it was as before. */
@@ -49,13 +51,15 @@ export interface Effect {
 }
 
 export interface BlastOptions extends Place {
-  /** One service of that name for each module, or one for all of them. */
-  readonly deployed: 'services' | 'one process';
+  /** Modules by service. */
+  readonly services: Readonly<Record<string, readonly string[]>>;
   readonly cases: readonly Case[];
   readonly seed: number;
   progress(line: string): void;
 }
 
+/** The storefront's tables are of the kernel alone. */
+const OWNS_NOTHING = 'storefront';
 const BEFORE_MS = 2_500;
 const FAULT_MS = 5_000;
 const SLOW_MS = 500;
@@ -65,6 +69,7 @@ const NOTICED_MS = 300;
 const MOST_AFTER_MS = 30_000;
 /** Nothing is left by then of what is used up. */
 const USED_UP_MS = 12_000;
+const MOST_SLOWER = 2;
 const LOAD = { clients: 2, restMs: 250 };
 /** Of each thing that an operation uses up, for one case. */
 const SUPPLIES = 12;
@@ -75,18 +80,18 @@ export interface Blast extends Result {
   readonly reaches: readonly Reach[];
 }
 
-export async function blast({ adminUrl, rolePrefix, deployed, cases, seed, progress }: BlastOptions): Promise<Blast> {
-  const modules = (await discoverModules()).map(({ contract }) => contract.name);
-  const services = deployed === 'services' ? Object.fromEntries(modules.map((module) => [module, [module]])) : { shop: modules };
+export async function blast({ adminUrl, rolePrefix, services, cases, seed, progress }: BlastOptions): Promise<Blast> {
   const deployment = await Deployment.start({ services, adminUrl, rolePrefix, settings });
-  const books = new Books(adminUrl);
+  const placed = Object.entries(services).flatMap(([service, modules]) => modules.map((module) => [module, databaseOf(adminUrl, service)] as const));
+  const apart = Object.fromEntries(placed.filter(([module]) => module !== OWNS_NOTHING));
+  const books = new Books(adminUrl, apart);
   const journal = new Journal();
   try {
     const api = new Api({ url: deployment.url, complain: (complaint) => journal.complain(complaint) });
     const traders = await setStage(api, administrator);
     const stage = await probeStage(api);
     const customers = new Customers({ api, stage: traders, journal, random: new Random(seed), ...LOAD });
-    const outages = await outagesOf(deployed === 'services' ? cases.map(({ service }) => service) : []);
+    const outages = await outagesOf(services);
     const reaches: Reach[] = [];
     const findings: Finding[] = [];
     const acknowledged: string[] = [];
@@ -99,10 +104,12 @@ export async function blast({ adminUrl, rolePrefix, deployed, cases, seed, progr
     }
     await customers.goHome();
     const rest = await books.untilAtRest();
+    await gather(adminUrl, apart);
     return {
       reaches,
       findings: [
         ...findings,
+        ...noSlower(reaches),
         holds('the shop came to rest by itself', rest.length === 0, rest.join('; ')),
         { claim: 'each order that was acknowledged to whoever asked is confirmed', violations: await unconfirmed(books, acknowledged) },
         ...(await audit(books, journal, traders, stage.customers.map(({ id }) => id))),
@@ -113,7 +120,15 @@ export async function blast({ adminUrl, rolePrefix, deployed, cases, seed, progr
   } finally {
     await books.close();
     await deployment.stop();
+    await drop(adminUrl, [...new Set(placed.map(([, url]) => url))]);
   }
+}
+
+async function drop(adminUrl: string, urls: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  for (const url of urls) await client.query(`drop database if exists ${pg.escapeIdentifier(new URL(url).pathname.slice(1))} with (force)`);
+  await client.end();
 }
 
 /** People and products of their own for those who ask: what traders wished for stands in a journal, and is all that may become of theirs. */
@@ -124,9 +139,12 @@ async function probeStage(api: Api): Promise<Stage> {
   return { ...stage, customers: [person, ...stage.customers], products: stage.products.slice(1), shelf: stage.products[0]!, credentials: { username, password: PASSWORD } };
 }
 
-async function outagesOf(services: readonly string[]): Promise<Map<string, Outage>> {
+/** What the plan says of each service, where there are others. */
+async function outagesOf(services: BlastOptions['services']): Promise<Map<string, Outage>> {
+  const entries = Object.entries(services);
+  if (entries.length === 1) return new Map();
   const shop = await readShop(projectRoot);
-  return new Map([...new Set(services)].map((service) => [service, outageOf(shop, new Set([service]))]));
+  return new Map(entries.map(([service, modules]) => [service, outageOf(shop, new Set(modules))]));
 }
 
 interface Sufferer {
@@ -158,12 +176,12 @@ async function suffer({ service, fault }: Case, { deployment, api, books, stage,
   const routes = Object.fromEntries(operations.map(({ route }) => [route, effectOf(notes.get(route) ?? [], window, from)]));
   const planned = new Map(outage?.routes.map((each) => [each.route, each]));
   const untouched = prober.notes.filter(({ route }) => planned.get(route)?.verdict === 'works');
-  const p99 = (some: readonly Note[]) => quantile(some.map(({ askedAt, answeredAt }) => answeredAt - askedAt), 0.99);
+  const taken = (from: number, to: number) => untouched.filter(({ askedAt }) => askedAt >= from && askedAt < to).map(({ askedAt, answeredAt }) => answeredAt - askedAt);
   const reach: Reach = {
     service,
     fault,
     routes,
-    healthy: { before: p99(untouched.filter(({ askedAt }) => askedAt >= beganAt && askedAt < faultAt)), meanwhile: p99(untouched.filter(({ askedAt }) => askedAt >= window.faultAt && askedAt < endedAt)) },
+    healthy: { before: taken(beganAt, faultAt), meanwhile: taken(window.faultAt, endedAt) },
   };
   const worse = Object.entries(routes).flatMap(([route, { worth }]) => {
     const plan = planned.get(route);
@@ -236,6 +254,20 @@ function badness(worth: Worth | Verdict): number {
   return { works: 0, late: 1, degraded: 1, queued: 1, '503': 2, none: 3 }[worth];
 }
 
+/** Of all services together, since one case asks too little for a 99th percentile. */
+function noSlower(reaches: readonly Reach[]): Finding[] {
+  return [...Map.groupBy(reaches, ({ fault }) => fault)].flatMap(([fault, all]) => {
+    const [before, meanwhile] = [all.flatMap(({ healthy }) => healthy.before), all.flatMap(({ healthy }) => healthy.meanwhile)];
+    if (before.length === 0 || meanwhile.length === 0) return [];
+    const [was, is] = [p99(before), p99(meanwhile)];
+    return [holds(`${fault}: as a rule no operation that needs nothing of them is slower than twice before`, is <= MOST_SLOWER * was, `the 99th percentile was ${was.toFixed()} ms and is ${is.toFixed()} ms`)];
+  });
+}
+
+export function p99(times: readonly number[]): number {
+  return times.length === 0 ? 0 : quantile(times, 0.99);
+}
+
 async function unconfirmed(books: Books, ids: readonly string[]): Promise<string[]> {
   const rows = await books.rows<{ id: string; status: string | null }>(`select wanted.id, o.status from unnest($1::uuid[]) as wanted (id) left join orders.customer_order o using (id) where o.status is distinct from 'confirmed'`, [ids]);
   return rows.map(({ id, status }) => `the order ${id} is ${status ?? 'lost'}`);
@@ -244,5 +276,5 @@ async function unconfirmed(books: Books, ids: readonly string[]): Promise<string
 function told({ service, fault, routes, healthy }: Reach): string {
   const worths = [...Map.groupBy(Object.values(routes), ({ worth }) => worth)].map(([worth, { length }]) => `${length} ${worth}`).join(', ');
   const last = Math.max(...Object.values(routes).map(({ normalAfterMs = 0 }) => normalAfterMs));
-  return `${service} ${fault}: ${worths}; all as before after ${(last / 1_000).toFixed(1)} s; p99 of what needs nothing of it ${healthy.before.toFixed()} -> ${healthy.meanwhile.toFixed()} ms`;
+  return `${service} ${fault}: ${worths}; all as before after ${(last / 1_000).toFixed(1)} s; p99 of what needs nothing of it ${p99(healthy.before).toFixed()} -> ${p99(healthy.meanwhile).toFixed()} ms`;
 }

@@ -17,7 +17,7 @@ const PATIENCE_MS = 60_000;
 export interface DeploymentOptions {
   /** Modules by service. One service alone has no gateway in front. */
   readonly services: Readonly<Record<string, readonly string[]>>;
-  /** All services share it, each with the schemas and roles of its own modules: whoever looks at the books sees all of them. */
+  /** Of a database on the server where each service gets one of its own, whose name begins with that one's. */
   readonly adminUrl: string;
   readonly rolePrefix: string;
   readonly settings: Readonly<Record<string, string>>;
@@ -44,7 +44,7 @@ export class Deployment {
   static async start({ services, adminUrl, rolePrefix, settings }: DeploymentOptions): Promise<Deployment> {
     const folder = await mkdtemp(join(tmpdir(), 'cleave-blast-'));
     const topology = join(folder, 'topology.yaml');
-    await writeFile(topology, JSON.stringify(await topologyOf(services, new URL(adminUrl).pathname.slice(1))));
+    await writeFile(topology, JSON.stringify(await topologyOf(services, adminUrl)));
     const up = spawn(process.execPath, [join(projectRoot, 'extract', 'extract.ts'), 'up', '--topology', topology, '--json'], {
       cwd: projectRoot,
       env: { PATH: process.env['PATH'], ...environment(folder), DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix, ...settings },
@@ -101,9 +101,16 @@ function environment(folder: string): Record<string, string> {
   };
 }
 
-async function topologyOf(services: DeploymentOptions['services'], database: string): Promise<object> {
+/** Connection string of a service's database. */
+export function databaseOf(adminUrl: string, service: string): string {
+  const url = new URL(adminUrl);
+  url.pathname += `_${service}`;
+  return url.href;
+}
+
+async function topologyOf(services: DeploymentOptions['services'], adminUrl: string): Promise<object> {
   const alone = Object.keys(services).length === 1;
   const placed: Record<string, object> = {};
-  for (const [name, modules] of Object.entries(services)) placed[name] = { modules, database, port: await freePort(), ...(!alone && { internalPort: await freePort() }) };
+  for (const [name, modules] of Object.entries(services)) placed[name] = { modules, database: new URL(databaseOf(adminUrl, name)).pathname.slice(1), port: await freePort(), ...(!alone && { internalPort: await freePort() }) };
   return { name: 'blast', ...(!alone && { gateway: { port: await freePort() } }), services: placed };
 }

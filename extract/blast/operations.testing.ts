@@ -43,8 +43,10 @@ export interface Operation {
 
 export interface Asked {
   readonly question: Question;
-  /** What follows from it, though answered already, is about this: ids of aggregates, of the answer where it makes something new. */
+  /** What follows from it, though answered already, mentions this: the id of an order or what belongs to one. */
   about?(answer: Answer): readonly string[];
+  /** As `about`, where only events of the thing itself count. */
+  ofItself?(answer: Answer): readonly string[];
 }
 
 const PRICE = { amount: 900, currency: 'USD' };
@@ -94,12 +96,12 @@ export const operations: readonly Operation[] = [
   get('/products', () => '/products?limit=20'),
   get('/products/search', () => '/products/search?q=product'),
   get('/products/:id', ({ products }) => `/products/${some(products)}`),
-  change('POST /products', (stage) => ({ question: post('/products', admin(stage), { name: 'A lamp', description: 'It shines', price: PRICE }), about: made })),
+  change('POST /products', (stage) => ({ question: post('/products', admin(stage), { name: 'A lamp', description: 'It shines', price: PRICE }), ofItself: made })),
   change('PATCH /products/:id', (stage) => {
     const id = some(stage.products);
-    return { question: { method: 'PATCH', path: `/products/${id}`, token: admin(stage), body: { description: unique() } }, about: () => [id] };
+    return { question: { method: 'PATCH', path: `/products/${id}`, token: admin(stage), body: { description: unique() } }, ofItself: () => [id] };
   }),
-  useUp('DELETE /products/:id', ({ toDelete }) => toDelete, (id, stage) => ({ question: { method: 'DELETE', path: `/products/${id}`, token: admin(stage) }, about: () => [id] })),
+  useUp('DELETE /products/:id', ({ toDelete }) => toDelete, (id, stage) => ({ question: { method: 'DELETE', path: `/products/${id}`, token: admin(stage) }, ofItself: () => [id] })),
   get('/categories', () => '/categories'),
   change('POST /categories', (stage) => ({ question: post('/categories', admin(stage), { name: unique() }) })),
 

@@ -16,7 +16,7 @@ export interface Note {
   readonly askedAt: number;
   readonly answeredAt: number;
   worth: Worth;
-  /** When all that follows from it had happened; for `queued`, and until it is known. */
+  /** When all that follows from it had happened, as far as that was looked for. */
   doneAt?: number;
 }
 
@@ -24,7 +24,7 @@ const WORKERS = 12;
 const EVERY_MS = 200;
 /** All of an operation is done by then while all is well, also on a machine that does much else. */
 const DONE_MS = 2_000;
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 200;
 /** What uses something up. */
 const USE_EVERY_MS = 1_200;
 /** For what is queued while somebody is away. */
@@ -40,21 +40,25 @@ export class Prober {
   readonly orders: string[] = [];
   readonly #tools: ProberTools;
   readonly #workers: Promise<void>[];
-  readonly #following = new Set<Promise<void>>();
+  readonly #following = new Map<Note, { readonly about: readonly string[]; readonly ofItself: readonly string[] }>();
+  readonly #follower: Promise<void>;
   readonly #usedAt = new Map<Operation, number>();
   #turn = 0;
   #isOver = false;
+  #isAnswered = false;
 
   constructor(tools: ProberTools) {
     this.#tools = tools;
     this.#workers = Array.from({ length: WORKERS }, async (_, n) => this.#work(n));
+    this.#follower = this.#follow();
   }
 
   /** Resolves when everything has been answered, and all that follows has happened or was given up. */
   async end(): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#workers);
-    await Promise.all(this.#following);
+    this.#isAnswered = true;
+    await this.#follower;
   }
 
   async #work(n: number): Promise<void> {
@@ -80,17 +84,25 @@ export class Prober {
     if (typeof outcome === 'string' || outcome.status === 503) return;
     if (outcome.status >= 300) return void this.wrong.push(`${operation.route} was answered ${told(outcome)}`);
     if (operation.route === 'POST /api/v1/orders') this.orders.push(outcome.body.id as string);
-    if (!asked.about) return;
-    const following = this.#follow(note, asked.about(outcome)).finally(() => this.#following.delete(following));
-    this.#following.add(following);
+    const [about, ofItself] = [asked.about?.(outcome) ?? [], asked.ofItself?.(outcome) ?? []];
+    if (about.length + ofItself.length > 0) this.#following.set(note, { about, ofItself });
   }
 
-  async #follow(note: Note, ids: readonly string[]): Promise<void> {
-    while (performance.now() - note.answeredAt < PATIENCE_MS) {
+  /** One look for all: what is measured here must not feel that somebody looks. */
+  async #follow(): Promise<void> {
+    while (!this.#isAnswered || this.#following.size > 0) {
       await sleep(LOOK_EVERY_MS);
-      if (await this.#tools.books.isDoneWith(ids)) return void (note.doneAt = performance.now());
-      if (performance.now() - note.answeredAt > DONE_MS) note.worth = 'queued';
+      const all = [...this.#following.values()];
+      const busy = all.length > 0 ? await this.#tools.books.busyAmong(all.flatMap(({ about }) => about), all.flatMap(({ ofItself }) => ofItself)) : new Set();
+      for (const [note, { about, ofItself }] of this.#following) this.#judge(note, [...about, ...ofItself].some((id) => busy.has(id)));
     }
+  }
+
+  #judge(note: Note, isBusy: boolean): void {
+    const waited = performance.now() - note.answeredAt;
+    if (waited > DONE_MS) note.worth = 'queued';
+    if (!isBusy) note.doneAt = performance.now();
+    if (!isBusy || waited > PATIENCE_MS) this.#following.delete(note);
   }
 }
 

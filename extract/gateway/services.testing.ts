@@ -7,7 +7,8 @@ import type { Client } from '../../src/contract/types.ts';
 import type { Tracing } from '../../src/trace/tracing.ts';
 import type { Probe } from '../../src/host/probe.ts';
 import { served } from '../../src/host/served.ts';
-import { createLog } from '../../src/log/log.ts';
+import type { Logger } from 'pino';
+import { createLog, type LogLevel } from '../../src/log/log.ts';
 import { checkSettings } from '../../src/settings/check-settings.ts';
 import { kernelSettings, type KernelSettings } from '../../src/settings/kernel-settings.ts';
 import { testEnvironment } from '../../src/testing/environment.ts';
@@ -29,6 +30,8 @@ export interface ServicesOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly probe?: Probe;
   readonly tracing?: Tracing | undefined;
+  /** Hears each line of a service's log, or of the gateway's; standard output does otherwise. */
+  readonly logged?: ((service: string, line: string) => void) | undefined;
 }
 
 interface Service {
@@ -131,15 +134,15 @@ export class ShopOfServices extends TestShop {
   }
 }
 
-export async function servicesBehindGateway(t: TestScope, { services, replicas = 1, settings = {}, probe, tracing }: ServicesOptions): Promise<ShopOfServices> {
+export async function servicesBehindGateway(t: TestScope, { services, replicas = 1, settings = {}, probe, tracing, logged }: ServicesOptions): Promise<ShopOfServices> {
   const addresses = new Addresses();
   const start: Start = async (modules, database) => {
-    const service = await startService(modules, { addresses, database, alone: replicas === 1, settings, probe, tracing });
+    const service = await startService(modules, { addresses, database, alone: replicas === 1, settings, probe, tracing, logged });
     addresses.add(service);
     return service;
   };
   const started = (await Promise.all(services.map(async (modules) => startAll(start, modules, replicas)))).flat();
-  const gateway = await testGateway(t, { publicly: addresses.public, internally: addresses.internal, settings, tracing });
+  const gateway = await testGateway(t, { publicly: addresses.public, internally: addresses.internal, settings, tracing, logged });
   const shop = new ShopOfServices(gateway, started, { addresses, start });
   t.teardown(async () => {
     await shop.stop();
@@ -161,16 +164,17 @@ export interface GatewayStart {
   readonly internally?: Discovery;
   readonly settings?: Readonly<Record<string, string>>;
   readonly tracing?: Tracing | undefined;
+  readonly logged?: ServicesOptions['logged'];
   readonly bodyLimit?: number;
   /** Those of the project unless the test brings its own. */
   readonly modules?: readonly AnyModule[];
 }
 
-export async function testGateway(t: TestScope, { publicly, internally = staticDiscovery({}), settings = {}, tracing, bodyLimit, modules }: GatewayStart): Promise<Gateway> {
+export async function testGateway(t: TestScope, { publicly, internally = staticDiscovery({}), settings = {}, tracing, logged, bodyLimit, modules }: GatewayStart): Promise<Gateway> {
   const { values, problems } = checkSettings({ kernel: kernelSettings, gateway: gatewaySettings }, { ...testEnvironment, ...settings });
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const all = { ...values['kernel'], ...values['gateway'] } as KernelSettings & GatewaySettings;
-  const gateway = await startGateway({ modules: modules ?? (await discoverModules()), publicly, internally, tokens, settings: all, log: createLog(all.LOG_LEVEL), tracing, bodyLimit });
+  const gateway = await startGateway({ modules: modules ?? (await discoverModules()), publicly, internally, tokens, settings: all, log: logOf('gateway', all.LOG_LEVEL, logged), tracing, bodyLimit });
   t.teardown(async () => gateway.stop());
   return gateway;
 }
@@ -183,15 +187,20 @@ interface ServiceStart {
   readonly settings: Readonly<Record<string, string>>;
   readonly probe: Probe | undefined;
   readonly tracing: Tracing | undefined;
+  readonly logged: ServicesOptions['logged'];
 }
 
-async function startService(hosted: readonly string[], { addresses, database, alone, settings, probe, tracing }: ServiceStart): Promise<Service> {
+function logOf(service: string, level: LogLevel, logged: ServicesOptions['logged']): Logger {
+  return logged ? createLog(level, { write: (line) => logged(service, line) }) : createLog(level);
+}
+
+async function startService(hosted: readonly string[], { addresses, database, alone, settings, probe, tracing, logged }: ServiceStart): Promise<Service> {
   const modules = await discoverModules();
   const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
   const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
   const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
   const peers = wirePeers({ discovery: addresses.internal, tokens, handlerTimeoutMs: kernel.EVENT_HANDLER_TIMEOUT_MS });
-  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: createLog(kernel.LOG_LEVEL), alone, tracing, ...(probe && { probe }) });
+  const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: logOf(hosted.join(), kernel.LOG_LEVEL, logged), alone, tracing, ...(probe && { probe }) });
   const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
   const internalUrl = await internal.listen({ host: '127.0.0.1', port: 0 });
   return {

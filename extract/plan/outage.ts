@@ -1,4 +1,5 @@
 /** What a group of modules takes down with it: for each public route, as far as the sources tell. */
+import type { Entry } from './code/module-code.ts';
 import type { Reach } from './code/unit.ts';
 import { eventsAfter, type Place, routesOf, sagasAfter, type Step, stepsOf } from './graph.ts';
 import { entriesOf, type Shop, subscribersOf } from './shop.ts';
@@ -48,7 +49,7 @@ function routeOutage(shop: Shop, place: Place, group: ReadonlySet<string>): Rout
   const fatal = failing(steps, group);
   if (fatal.length > 0) return { ...base, verdict: '503', sometimes: fatal.every(({ sometimes }) => sometimes), because: unique(fatal.map((step) => `${step.caller} asks ${called(step)}`)) };
   if (steps.length > 0) return { ...base, verdict: 'degraded', sometimes: steps.every(({ sometimes }) => sometimes), because: unique(steps.map((step) => `${step.caller} does without ${called(step)}`)) };
-  const later = unique([...sagasAfter(shop, place).flatMap((saga) => waitingSaga(shop, saga, group)), ...waitingEvents(shop, place, group)]);
+  const later = unique(waitingAfter(shop, place, group, new Set()));
   return { ...base, verdict: later.length > 0 ? 'queued' : 'works', sometimes: false, because: later };
 }
 
@@ -56,15 +57,22 @@ function waitingSaga(shop: Shop, saga: Place, group: ReadonlySet<string>): strin
   return failing(stepsOf(shop, saga), group).map((step) => `the saga of ${saga.module} waits for ${called(step)}`);
 }
 
-/** What is published is followed to those who handle it, and no further. */
-function waitingEvents(shop: Shop, place: Place, group: ReadonlySet<string>): string[] {
-  return unique([place, ...sagasAfter(shop, place)].flatMap((each) => eventsAfter(shop, each))).flatMap((type) =>
-    unique(subscribersOf(shop, type).map(({ module }) => module)).flatMap((module) => {
-      if (group.has(module)) return [`${type} waits for ${module}`];
-      const handlers = entriesOf(shop, module).filter(({ kind, name }) => kind === 'handler' && name === type);
-      return handlers.flatMap((entry) => failing(stepsOf(shop, { module, entry }), group).map((step) => `${module} handles ${type} once ${called(step)} answers`));
-    }),
-  );
+/** What it sets going: sagas, and events with all that those who handle them set going in turn. */
+function waitingAfter(shop: Shop, place: Place, group: ReadonlySet<string>, seen: Set<Entry>): string[] {
+  if (seen.has(place.entry)) return [];
+  seen.add(place.entry);
+  const sagas = sagasAfter(shop, place).filter(({ entry }) => !seen.has(entry));
+  for (const { entry } of sagas) seen.add(entry);
+  const events = unique([place, ...sagas].flatMap((each) => eventsAfter(shop, each)));
+  return [...sagas.flatMap((saga) => waitingSaga(shop, saga, group)), ...events.flatMap((type) => waitingFor(shop, type, group, seen))];
+}
+
+function waitingFor(shop: Shop, type: string, group: ReadonlySet<string>, seen: Set<Entry>): string[] {
+  return unique(subscribersOf(shop, type).map(({ module }) => module)).flatMap((module) => {
+    if (group.has(module)) return [`${type} waits for ${module}`];
+    const handlers = entriesOf(shop, module).filter(({ kind, name }) => kind === 'handler' && name === type);
+    return handlers.flatMap((entry) => [...failing(stepsOf(shop, { module, entry }), group).map((step) => `${module} handles ${type} once ${called(step)} answers`), ...waitingAfter(shop, { module, entry }, group, seen)]);
+  });
 }
 
 function failing<S extends Step>(steps: readonly S[], group: ReadonlySet<string>): S[] {

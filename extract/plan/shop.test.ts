@@ -47,6 +47,14 @@ void t.test('payments: orders are taken, and their charges wait', async (t) => {
   t.match(found.tables, [{ module: 'payments', tables: [{ name: 'payable', rows: null }, { name: 'payment' }] }]);
 });
 
+void t.test('what is set going is followed to its end, event by event', async (t) => {
+  const because = (module: string, route: string) => plan(module).outage.routes.find((each) => each.route === route)?.because;
+  t.match(answers(plan('inventory')), { 'POST /api/v1/payments': 'queued' });
+  t.strictSame(because('inventory', 'POST /api/v1/payments'), ['the saga of orders waits for inventory.reserve', 'the saga of orders waits for inventory.release', 'the saga of orders waits for inventory.commit'], 'by the event of the payment');
+  t.match(answers(plan('notifications')), { 'POST /api/v1/shipments/:id/dispatch': 'queued' });
+  t.ok(because('notifications', 'POST /api/v1/shipments/:id/dispatch')?.includes('orders.order-shipped.v1 waits for notifications'), 'by that of the shipment, which makes orders publish another one');
+});
+
 void t.test('orders: what others need of it, and what it needs', async (t) => {
   const found = plan('orders');
   t.match(operations(found.callsOut), ['orders catalog.getProducts', 'orders inventory.commit', 'orders inventory.release', 'orders inventory.reserve', 'orders payments.charge', 'orders payments.close', 'orders payments.open', 'orders shipping.cancelShipment', 'orders shipping.createShipment']);

@@ -7,26 +7,56 @@ import type { Subscription } from './stage.testing.ts';
 const LOOK_EVERY_MS = 50;
 const PATIENCE_MS = 60_000;
 
-export class Books {
-  readonly #pool: pg.Pool;
+interface Busy {
+  readonly what: string;
+}
 
-  /** @param adminUrl connection string of the superuser of the shop's database */
-  constructor(adminUrl: string) {
-    this.#pool = new pg.Pool({ connectionString: adminUrl, max: 2, application_name: 'torture' });
-    // A server that is killed takes idle connections along; the next query makes another one.
-    this.#pool.on('error', () => undefined);
+export class Books {
+  readonly #pools = new Map<string, pg.Pool>();
+  readonly #adminUrl: string;
+  readonly #apart: Readonly<Record<string, string>> | undefined;
+
+  /**
+   * @param adminUrl connection string of the superuser of the shop's database
+   * @param apart of each module's database, where they have one each: what is under way is looked for there. For everything else the
+   * first has to have all schemas, too (gathered.testing.ts).
+   */
+  constructor(adminUrl: string, apart?: Readonly<Record<string, string>>) {
+    this.#adminUrl = adminUrl;
+    this.#apart = apart;
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await Promise.all([...this.#pools.values()].map(async (pool) => pool.end()));
   }
 
   async rows<R extends object>(text: string, params: readonly unknown[] = []): Promise<R[]> {
-    return (await this.#pool.query<R & pg.QueryResultRow>(text, params as unknown[])).rows;
+    return this.#rowsAt<R>(this.#adminUrl, text, params);
+  }
+
+  async #rowsAt<R extends object>(url: string, text: string, params: readonly unknown[]): Promise<R[]> {
+    return (await this.#poolOf(url).query<R & pg.QueryResultRow>(text, params as unknown[])).rows;
+  }
+
+  #poolOf(url: string): pg.Pool {
+    const known = this.#pools.get(url);
+    if (known) return known;
+    const pool = new pg.Pool({ connectionString: url, max: 2, application_name: 'torture' });
+    // A server that is killed takes idle connections along; the next query makes another one.
+    pool.on('error', () => undefined);
+    this.#pools.set(url, pool);
+    return pool;
+  }
+
+  /** One statement made of parts, each about a module, in every database for the modules that it has. */
+  async #everywhere<R extends object>(part: (module: string) => string, statement: (parts: string) => string, params: readonly unknown[] = []): Promise<R[]> {
+    const byUrl = [...Map.groupBy(await this.modules(), (module) => this.#apart?.[module] ?? this.#adminUrl)];
+    return (await Promise.all(byUrl.map(async ([url, modules]) => this.#rowsAt<R>(url, statement(modules.map(part).join(' union all ')), params)))).flat();
   }
 
   /** Modules with an outbox. */
   async modules(): Promise<string[]> {
+    if (this.#apart) return Object.keys(this.#apart);
     const rows = await this.rows<{ name: string }>(`select left(nspname, -7) as name from pg_namespace where nspname like '%\\_outbox' order by 1`);
     return rows.map(({ name }) => name);
   }
@@ -36,33 +66,36 @@ export class Books {
    * @returns what still is, when that takes too long
    */
   async untilAtRest(patienceMs = PATIENCE_MS): Promise<Violations> {
-    return this.#untilIdle([...(await this.modules()).map(busyIn), BUSY_ELSE].join(' union all '), patienceMs);
+    return this.#untilIdle(async () => this.#everywhere<Busy>((module) => [busyIn(module), ...(BUSY_ELSE[module] ?? [])].join(' union all '), String), patienceMs);
   }
 
   /** As `untilAtRest`, of one module. */
   async untilRelayed(module: string): Promise<Violations> {
-    return this.#untilIdle(busyIn(module), PATIENCE_MS);
+    return this.#untilIdle(async () => this.#rowsAt<Busy>(this.#apart?.[module] ?? this.#adminUrl, busyIn(module), []), PATIENCE_MS);
   }
 
-  async #untilIdle(busy: string, patienceMs: number): Promise<Violations> {
+  async #untilIdle(look: () => Promise<Busy[]>, patienceMs: number): Promise<Violations> {
     const givenUpAt = performance.now() + patienceMs;
     for (;;) {
-      const rows = await this.rows<{ what: string }>(busy);
+      const rows = await look();
       if (rows.length === 0) return [];
       if (performance.now() > givenUpAt) return rows.map(({ what }) => what);
       await sleep(LOOK_EVERY_MS);
     }
   }
 
-  /** Whether nothing is under way any more that is about one of these ids: no saga moves, no event waits. */
-  async isDoneWith(ids: readonly string[]): Promise<boolean> {
-    const mentions = (column: string) => `exists (select from unnest($1::text[]) as id where position(id in ${column}) > 0)`;
-    const busy = (await this.modules()).map(
-      (module) => `select 1 from ${module}_outbox.saga where id::text = any($1) and (status in ('running', 'compensating') or wake_at <= now())
-        union all select 1 from ${module}_outbox.job where name = 'events' and state < 'active' and ${mentions('data::text')}
-        union all select 1 from ${module}_outbox.event_delivery where state = 'waiting' and ${mentions('envelope::text')}`,
-    );
-    return (await this.rows(busy.join(' union all '), [ids])).length === 0;
+  /**
+   * Those of the ids about which something is under way: a saga moves, or an event waits that mentions it.
+   * @param aggregates ids of which only their own events count: those of products stand in every order
+   */
+  async busyAmong(ids: readonly string[], aggregates: readonly string[]): Promise<Set<string>> {
+    const part = (module: string): string => `select id::text from ${module}_outbox.saga where id::text = any($1) and (status in ('running', 'compensating') or wake_at <= now())
+        union all select wanted.id from ${module}_outbox.job, wanted where name = 'events' and state < 'active' and position(wanted.id in data::text) > 0
+        union all select data->>'aggregateId' from ${module}_outbox.job where name = 'events' and state < 'active' and data->>'aggregateId' = any($2)
+        union all select wanted.id from ${module}_outbox.event_delivery, wanted where state = 'waiting' and position(wanted.id in envelope::text) > 0
+        union all select aggregate_id from ${module}_outbox.event_delivery where state = 'waiting' and aggregate_id = any($2)`;
+    const rows = await this.#everywhere<{ id: string }>(part, (parts) => `with wanted as (select unnest($1::text[]) as id) select distinct id from (${parts}) as busy`, [ids, aggregates]);
+    return new Set(rows.map(({ id }) => id));
   }
 
   async deadLetters(): Promise<Violations> {
@@ -123,10 +156,11 @@ function busyIn(module: string): string {
     union all (select '${module}: event ' || event_id || ' waits for ' || subscriber || coalesce(', ' || last_error, '') from ${module}_outbox.event_delivery where state = 'waiting' limit 5)`;
 }
 
-const BUSY_ELSE = `(select 'payment ' || id || ' is pending' from payments.payment where status = 'pending' limit 5)
-  union all (select 'refund ' || id || ' is pending' from payments.refund where status = 'pending' limit 5)
-  union all (select 'counting ' || id || ' is running' from recommendations.counting where status = 'running' limit 5)
-  union all (select 'message ' || id || ' is queued' from notifications.notification where status = 'queued' limit 5)`;
+const BUSY_ELSE: Readonly<Record<string, readonly string[]>> = {
+  payments: [`(select 'payment ' || id || ' is pending' from payments.payment where status = 'pending' limit 5)`, `(select 'refund ' || id || ' is pending' from payments.refund where status = 'pending' limit 5)`],
+  recommendations: [`(select 'counting ' || id || ' is running' from recommendations.counting where status = 'running' limit 5)`],
+  notifications: [`(select 'message ' || id || ' is queued' from notifications.notification where status = 'queued' limit 5)`],
+};
 
 const STOCK = `
   with line as (select status, unnest(product_ids) as product_id, unnest(quantities) as quantity from inventory.reservation),

@@ -17,6 +17,7 @@ import type { Client, EventEnvelope } from '../contract/types.ts';
 import type { DeliveryResult } from '../events/delivery.ts';
 import { continueTrace, requestIdOf, traceOf } from '../http/trace.ts';
 import { toWire } from './failure.ts';
+import { type InternalRoute, logServed } from './internal-log.ts';
 import { actorOf, callPath, CONTRACT_HEADER, DRAINING_HEADER, eventsPath, REMAINING_HEADER, remainingMsOf, REQUEST_LIMIT, versionOf } from './protocol.ts';
 import type { ServiceClaims, ServiceTokens } from './service-tokens.ts';
 
@@ -51,6 +52,7 @@ export async function createInternalServer({ modules, tokens, log }: InternalSer
     done(null, payload);
   });
   app.addHook('preClose', async () => door.close());
+  logServed(app, log);
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
   for (const module of modules) {
@@ -111,7 +113,8 @@ function serveOperation(app: FastifyInstance, door: InternalDoor, module: Served
     clients.set(caller, known);
     return known;
   };
-  app.post(callPath(contract.name, name), { schema: { response: { 200: contract.operations[name]!.output } } }, async (request, reply) => {
+  const config: InternalRoute = { module: contract.name, operation: name };
+  app.post(callPath(contract.name, name), { config: config as object, schema: { response: { 200: contract.operations[name]!.output } } }, async (request, reply) => {
     const caller = door.callerOf(request, contract.name, callers);
     requireVersion(request, contract);
     return operationFor(caller)(request.body, callOf(request, reply, caller));
@@ -119,7 +122,8 @@ function serveOperation(app: FastifyInstance, door: InternalDoor, module: Served
 }
 
 function serveSubscriber(app: FastifyInstance, door: InternalDoor, module: Served, subscriber: string): void {
-  app.post(eventsPath(subscriber), async (request) => {
+  const config: InternalRoute = { module: module.contract.name, subscriber };
+  app.post(eventsPath(subscriber), { config: config as object }, async (request) => {
     door.callerOf(request, module.contract.name, module.publishers);
     const { events } = (request.body ?? {}) as { events?: EventEnvelope[] };
     if (!Array.isArray(events) || events.length === 0) throw new CallError('VALIDATION_FAILED', 'the body must have events');
