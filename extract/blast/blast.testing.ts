@@ -45,6 +45,8 @@ export interface Reach extends Case {
 
 /** What an operation was worth during a fault, as a rule, and milliseconds from its end (of a kill: from the kill) until it was as before. */
 export interface Effect {
+  /** How often it was asked meanwhile. */
+  readonly asked: number;
   readonly worth: Worth;
   /** Undefined where it was not asked again, for want of things that it uses up. */
   readonly normalAfterMs: number | undefined;
@@ -242,11 +244,11 @@ function effectOf(notes: readonly Note[], { faultAt, endedAt }: { faultAt: numbe
   const meanwhile = notes.filter(({ askedAt }) => askedAt >= faultAt && askedAt < endedAt);
   const counts = [...Map.groupBy(meanwhile, ({ worth }) => worth)].toSorted(([, a], [, b]) => b.length - a.length);
   const ill = meanwhile.filter(({ worth }) => worth !== 'works');
-  if (ill.length === 0) return { worth: 'works', normalAfterMs: 0 };
+  if (ill.length === 0) return { asked: meanwhile.length, worth: 'works', normalAfterMs: 0 };
   const last = Math.max(...ill.map(({ askedAt }) => askedAt));
   const normal = notes.find(({ askedAt, worth }) => askedAt > last && worth === 'works');
   const done = ill.filter(({ worth }) => worth === 'queued').map(({ doneAt }) => doneAt ?? Number.POSITIVE_INFINITY);
-  return { worth: counts[0]![0], normalAfterMs: normal && Math.max(0, normal.answeredAt - from, ...done.map((at) => at - from)) };
+  return { asked: meanwhile.length, worth: counts[0]![0], normalAfterMs: normal && Math.max(0, normal.answeredAt - from, ...done.map((at) => at - from)) };
 }
 
 /** The plan speaks of a service that is away; to be late, to be queued and to be degraded are ways of working. */

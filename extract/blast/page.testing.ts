@@ -89,9 +89,11 @@ function healthy(reaches: readonly Reach[]): string {
 }
 
 function summary({ routes }: Reach): string {
-  const groups = [...Map.groupBy(Object.values(routes), ({ worth }) => worth)].toSorted(([, a], [, b]) => b.length - a.length);
+  // Whoever asks a process that does nothing waits, and asks nothing else.
+  const asked = Object.values(routes).filter((effect) => effect.asked > 0);
+  const groups = [...Map.groupBy(asked, ({ worth }) => worth)].toSorted(([, a], [, b]) => b.length - a.length);
   const last = Math.max(...Object.values(routes).map(({ normalAfterMs = 0 }) => normalAfterMs));
-  return `${groups.map(([worth, { length }]) => `${length} operations ${worth === 'none' ? 'get no answer' : worth === 'works' ? 'work' : `are ${worth}`}`).join(', ')}; all are as before after ${seconds(last)}.`;
+  return `of ${asked.length} operations that were asked meanwhile ${groups.map(([worth, { length }]) => `${length} ${worth === 'none' ? 'got no answer' : worth === 'works' ? 'worked' : `were ${worth}`}`).join(', ')}; all are as before after ${seconds(last)}.`;
 }
 
 function seconds(ms: number): string {
