@@ -58,7 +58,7 @@ function orderPlaced(customerId: string): EventEnvelope {
 }
 
 function deliver(to: TestShop, ...events: EventEnvelope[]) {
-  return to.host.module('notifications').intakes.get('notifications.customer-messages')!.handle(events);
+  return to.module('notifications').intakes.get('notifications.customer-messages')!.handle(events);
 }
 
 void t.test('a customer with a phone is told of each step by e-mail and by text', async (t) => {
