@@ -51,7 +51,7 @@ export interface Asked {
 
 const PRICE = { amount: 900, currency: 'USD' };
 const CENT = { amount: 1, currency: 'USD' };
-const shippingAddress = { name: 'Dorothy Vaughan', line1: '7 West Area', city: 'Hampton', postalCode: '23669', country: 'US' };
+export const shippingAddress = { name: 'Dorothy Vaughan', line1: '7 West Area', city: 'Hampton', postalCode: '23669', country: 'US' };
 const some = <T>(things: readonly T[]): T => things[Math.floor(Math.random() * things.length)]!;
 const unique = (): string => `b${randomBytes(6).toString('hex')}`;
 const made = ({ body }: Answer): readonly string[] => [body.id as string];

@@ -1,11 +1,11 @@
 /** Makes what the operations need: things in each state, through the public API. */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../processes/deployment.testing.ts';
 import type { Api } from '../torture/api.testing.ts';
-import type { Stage, Supplies, Thing } from './operations.testing.ts';
+import { shippingAddress, type Stage, type Supplies, type Thing } from './operations.testing.ts';
 
-const shippingAddress = { name: 'Dorothy Vaughan', line1: '7 West Area', city: 'Hampton', postalCode: '23669', country: 'US' };
 const AT_ONCE = 8;
+const PATIENCE_MS = 30_000;
 
 interface Tools {
   readonly api: Api;
@@ -26,7 +26,7 @@ async function ordered({ api, stage: { customers, products } }: Tools, card?: st
   const { token } = customers[0]!;
   const payment = card === undefined ? {} : { payment: { method: 'card', cardToken: card } };
   const { id } = await api.mustDo({ method: 'POST', path: '/orders', token, key: randomBytes(8).toString('hex'), body: { items: [{ productId: products[0]!, quantity: 1 }], shippingAddress, ...payment } });
-  await until(async () => (await api.mustDo({ method: 'GET', path: `/orders/${id}`, token })).status === (card === undefined ? 'awaiting_payment' : 'confirmed'), `order ${id}`);
+  await until(async () => (await api.mustDo({ method: 'GET', path: `/orders/${id}`, token })).status === (card === undefined ? 'awaiting_payment' : 'confirmed'), `order ${id} to get where it should`, PATIENCE_MS);
   return id as string;
 }
 
@@ -43,14 +43,6 @@ async function ticket({ api, stage: { customers: [customer] } }: Tools): Promise
 
 async function product({ api, stage: { admin: { token } } }: Tools): Promise<string> {
   return (await api.mustDo({ method: 'POST', path: '/products', token, body: { name: `Spare ${randomBytes(4).toString('hex')}`, description: 'To be deleted', price: { amount: 100, currency: 'USD' } } })).id as string;
-}
-
-async function until(check: () => Promise<boolean>, what: string): Promise<void> {
-  const givenUpAt = performance.now() + 30_000;
-  while (!(await check())) {
-    if (performance.now() > givenUpAt) throw new Error(`${what} does not get where it should`);
-    await sleep(30);
-  }
 }
 
 async function many<T>(count: number, make: () => Promise<T>): Promise<T[]> {

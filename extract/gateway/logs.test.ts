@@ -1,5 +1,6 @@
 /** All lines of one request, in the logs of whatever services, are found by its trace id. */
 import t from 'tap';
+import { discoverModules } from '#testing';
 import { servicesBehindGateway } from './services.testing.ts';
 
 interface Line {
@@ -11,7 +12,7 @@ interface Line {
 }
 
 const lines: Line[] = [];
-const apart = ['users', 'catalog', 'inventory', 'orders', 'payments', 'shipping', 'notifications', 'recommendations', 'support', 'storefront'].map((module) => [module]);
+const apart = (await discoverModules()).map(({ contract }) => [contract.name]);
 const logged = (service: string, line: string): void => void lines.push({ service, ...(JSON.parse(line) as Omit<Line, 'service'>) });
 const shop = await servicesBehindGateway(t, { services: apart, logged, settings: { LOG_LEVEL: 'debug' } });
 const customer = await shop.customer();

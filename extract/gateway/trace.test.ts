@@ -1,10 +1,10 @@
 /** One order is one trace across all services: gateway, calls over the wire, events between services, and the mail. */
 import t from 'tap';
-import { type RecordedSpan, recordSpans } from '#testing';
+import { discoverModules, type RecordedSpan, recordSpans } from '#testing';
 import { servicesBehindGateway } from './services.testing.ts';
 
 const recorder = await recordSpans(t);
-const apart = ['users', 'catalog', 'inventory', 'orders', 'payments', 'shipping', 'notifications', 'recommendations', 'support', 'storefront'].map((module) => [module]);
+const apart = (await discoverModules()).map(({ contract }) => [contract.name]);
 const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { EVENT_POLL_MS: '200' } });
 const customer = await shop.customer();
 const product = await shop.product({ stock: 10 });
