@@ -193,7 +193,8 @@ async function suffer({ service, fault }: Case, { deployment, api, books, stage,
   return {
     reach,
     found: [
-      { claim: `${service} ${fault}: what needs nothing of it works, and the rest is no worse than its plan says`, violations: worse },
+      // One process alone has no plan, and nothing to be held to.
+      ...(outage ? [{ claim: `${service} ${fault}: what needs nothing of it works, and the rest is no worse than its plan says`, violations: worse }] : []),
       { claim: `${service} ${fault}: every answer is one that a client may have`, violations: prober.wrong },
     ],
     orders: prober.orders,
