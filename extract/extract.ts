@@ -5,7 +5,10 @@ import { type Command, EXIT_USAGE, UsageError } from './command.ts';
 import { endWithParent } from './parent.ts';
 import { explainFailure } from '../src/settings/start-failure.ts';
 
-enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'cleave'));
+const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'cleave');
+enableCompileCache(cache);
+// For its threads, and for the processes that it starts.
+process.env['NODE_COMPILE_CACHE'] ??= cache;
 
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {

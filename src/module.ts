@@ -59,6 +59,8 @@ export interface Subscriber {
 export interface Task {
   readonly name: string;
   readonly everyMs: number;
+  /** When it runs for the first time, from the start on; at once unless told. For upkeep that a start need not wait for. */
+  readonly firstAfterMs?: number;
   run(call: Call): Promise<void>;
 }
 

@@ -63,8 +63,17 @@ export class Player {
       ...this.#tickets.map(({ id, owner: { token } }) => ({ path: `/tickets/${id}`, token })),
       ...this.#products.flatMap((id) => [`/products/${id}`, `/inventory/${id}`, `/recommendations/${id}`, `/product-pages/${id}`].map((path) => ({ path, token: this.#admin.token }))),
     ];
-    const replies = await Promise.all(looks.map(async ({ path, token }) => this.#shop.request('GET', `${API}${path}`, { token })));
+    const replies: Reply[] = [];
+    for (const { path, token } of looks) replies.push(await this.#whole(path, token));
     return looks.map(({ path }, n) => ({ path: this.side.kept(path), answer: path.startsWith('/notifications') ? this.#inNoOrder(replies[n]!) : this.#told(path.endsWith('/history'), replies[n]!) }));
+  }
+
+  /** A part of a page that comes too late is missing, which tells how fast the machine is: it is asked for again. */
+  async #whole(path: string, token: string): Promise<Reply> {
+    return this.#shop.until(async () => {
+      const reply = await this.#shop.request('GET', `${API}${path}`, { token });
+      return (reply.body as { degraded?: unknown[] }).degraded?.length ? undefined : reply;
+    }, `${path} with all its parts`);
   }
 
   /** When a message of an order was sent has nothing to do with how far the order is by then: it stands on its record where it happens to. */

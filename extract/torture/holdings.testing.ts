@@ -40,7 +40,7 @@ export async function holdings(life: Life, books: Books): Promise<Holdings> {
 
 /**
  * Mostly by the low water: what is open at a moment is up to what else the machine does, and what is never closed again raises it.
- * @param isLong takes samples of some minutes: until then a process that leaks nothing has not reached its size
+ * @param isLong takes samples of some minutes: until then a process that leaks nothing has not reached its size, nor its pools theirs
  */
 export function holdingsLevelOff(samples: readonly Holdings[], isLong: boolean): Finding[] {
   const of = (value: (sample: Holdings) => number): number[] => samples.map(value);
@@ -49,15 +49,20 @@ export function holdingsLevelOff(samples: readonly Holdings[], isLong: boolean):
     levelsOff({ name: 'resident memory', values: of(({ inside }) => inside.residentBytes / MEBIBYTE), by: 'median', tolerance: 1.1, slack: 8, unit: 'MiB' }),
     levelsOff({ name: 'what is left on the heap when it is collected', values: of(({ inside }) => inside.heapBytes / MEBIBYTE), by: 'low water', tolerance: 1.1, slack: 4, unit: 'MiB' }),
     levelsOff({ name: 'the number of busy database connections', values: of(({ pool }) => pool.busy), by: 'low water', tolerance: 1, slack: 3, unit: 'connections' }),
+    levelsOff({ name: 'the number of open database connections', values: of(({ pool }) => pool.open), by: 'low water', tolerance: 1.1, slack: 5, unit: 'connections' }),
   ];
   return [
     ...(isLong ? slow : []),
-    levelsOff({ name: 'the number of open handles', values: of(({ inside }) => inside.resources), by: 'low water', tolerance: 1.1, slack: 10, unit: 'handles' }),
-    levelsOff({ name: 'the number of open files and sockets', values: of(({ inside }) => inside.descriptors), by: 'low water', tolerance: 1.1, slack: 10, unit: 'descriptors' }),
-    levelsOff({ name: 'the number of open database connections', values: of(({ pool }) => pool.open), by: 'low water', tolerance: 1.1, slack: 5, unit: 'connections' }),
+    levelsOff({ name: 'the number of open handles, database connections aside,', values: of(({ inside, pool }) => inside.resources - handlesOf(pool)), by: 'low water', tolerance: 1.1, slack: 10, unit: 'handles' }),
+    levelsOff({ name: 'the number of open files and sockets, database connections aside,', values: of(({ inside, pool }) => inside.descriptors - pool.open), by: 'low water', tolerance: 1.1, slack: 10, unit: 'descriptors' }),
     holds('no transaction was left open', forgotten < FORGOTTEN_AFTER_S, `one was idle for ${forgotten.toFixed(1)} s`),
     ...tablesLevelOff(samples.map(({ sizes }) => sizes)),
   ];
+}
+
+/** A socket, and while it idles the timer that will end it. */
+function handlesOf({ open, busy }: PoolUse): number {
+  return 2 * open - busy;
 }
 
 /** The course of what was held, in a few sentences for whoever reads them. */

@@ -122,8 +122,8 @@ export class RealShop {
 /** The flags for Node that `npm start` gives. */
 function startFlags(): string[] {
   const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { scripts: { start: string } };
-  const [, flags] = /^exec node (.*?) ?src\/main\.ts$/.exec(scripts.start) ?? [];
-  if (flags === undefined) throw new Error(`the script "start" of package.json is ${JSON.stringify(scripts.start)}; torture expects "exec node <flags> src/main.ts"`);
+  const [, flags] = /^(?:\w+=\S+ )*exec node (.*?) ?src\/main\.ts$/.exec(scripts.start) ?? [];
+  if (flags === undefined) throw new Error(`the script "start" of package.json is ${JSON.stringify(scripts.start)}; torture expects "<variables> exec node <flags> src/main.ts"`);
   return flags.split(' ').filter(Boolean);
 }
 

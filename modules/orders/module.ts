@@ -12,7 +12,8 @@ import { Orders, type OrderView } from './orders.ts';
 import { reactions } from './reactions.ts';
 import { orderRoutes } from './routes.ts';
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 export default defineModule({
   contract: orders,
@@ -48,7 +49,7 @@ export default defineModule({
       routes: orderRoutes(service),
       subscribers: reactions(fulfilment),
       sagas: [fulfilment],
-      tasks: [{ name: 'forget-idempotency-keys', everyMs: HOUR_MS, run: async () => idempotency.forget(db) }],
+      tasks: [{ name: 'forget-idempotency-keys', everyMs: HOUR_MS, firstAfterMs: MINUTE_MS, run: async () => idempotency.forget(db) }],
     };
   },
 });

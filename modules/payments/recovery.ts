@@ -22,13 +22,14 @@ export interface RecoveryInit {
 /** Few enough not to crowd a gateway that is just getting up again. */
 const BATCH = 8;
 const EVERY_MS = 1_000;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 export function recoveryTasks(init: RecoveryInit): Task[] {
   return [
     { name: 'settle-charges', everyMs: EVERY_MS, run: (call) => settleCharges(init, call) },
     { name: 'carry-out-refunds', everyMs: EVERY_MS, run: (call) => carryOutRefunds(init, call) },
-    { name: 'forget-idempotency-keys', everyMs: HOUR_MS, run: () => init.keys.forget(init.db) },
+    { name: 'forget-idempotency-keys', everyMs: HOUR_MS, firstAfterMs: MINUTE_MS, run: () => init.keys.forget(init.db) },
   ];
 }
 

@@ -45,7 +45,7 @@ export default defineModule({
       },
       routes: userRoutes(service, { keys, tokenTtlSeconds: settings.TOKEN_TTL_SECONDS }),
       rootRoutes: keySetRoutes(keys),
-      tasks: [{ name: 'sweep-sign-in-failures', everyMs: SWEEP_EVERY_MS, run: (call) => throttle.sweep(call) }],
+      tasks: [{ name: 'sweep-sign-in-failures', everyMs: SWEEP_EVERY_MS, firstAfterMs: SWEEP_EVERY_MS, run: (call) => throttle.sweep(call) }],
       start: (call) => ensureAdministrator(settings, { db, passwords, note, keep, forget }, call),
       stop: () => passwords.close(),
     };

@@ -92,7 +92,8 @@ t.test('hashing threads yield to the event loop', { skip: platform() !== 'linux'
   await passwords.hash('correct horse', call());
   const priorities = scheduling('nice');
   t.equal(priorities.get(process.pid), own, 'the main thread keeps its priority');
-  t.equal([...priorities].filter(([thread, nice]) => nice === 10 && !before.has(thread)).length, 1);
+  const yielding = [...priorities].filter(([thread, nice]) => nice === 10 && !before.has(thread)).length;
+  t.ok(yielding === 1 || yielding === 2, 'one yields, and where no processor was ever idle the one that stood in for it');
   const policies = [...scheduling('policy')].filter(([thread, policy]) => policy === SCHED_IDLE && !before.has(thread));
   t.equal(policies.length, 1, 'one runs when nothing else does');
   t.not(policies[0]?.[0], process.pid);

@@ -8,6 +8,12 @@ import type { MigrationFile } from './migration-files.ts';
 /** Name of the pg-boss queue that holds a module's events. */
 export const EVENTS_QUEUE = 'events';
 
+/** Version of pg-boss's tables that the installed pg-boss works with. */
+export const OUTBOX_VERSION: number = pgBoss.pgboss.schema;
+
+/** Name of the index that the relay reads in order. */
+export const PENDING_INDEX = 'events_pending';
+
 /** How long an event is kept after all its subscribers have handled it. */
 export const RETENTION_SECONDS = 7 * 24 * 3600;
 
@@ -29,19 +35,18 @@ export async function outboxQueue(client: pg.Client, schema: string): Promise<vo
 async function pendingIndex(client: pg.Client, schema: string): Promise<void> {
   const { rows } = await client.query<{ name: string; indexed: boolean }>(
     `select table_name as name, to_regclass($2) is not null as indexed from ${schema}.queue where name = $1`,
-    [EVENTS_QUEUE, `${schema}.events_pending`],
+    [EVENTS_QUEUE, `${schema}.${PENDING_INDEX}`],
   );
-  if (!rows[0]!.indexed) await client.query(`create index if not exists events_pending on ${schema}.${rows[0]!.name} (id) where state < 'active'`);
+  if (!rows[0]!.indexed) await client.query(`create index if not exists ${PENDING_INDEX} on ${schema}.${rows[0]!.name} (id) where state < 'active'`);
 }
 
 /** Processes of the version before would run on with a pg-boss that does not know the new tables: nothing is brought forward by itself. */
 async function requireVersion(client: pg.Client, schema: string): Promise<void> {
-  const expected = pgBoss.pgboss.schema;
   const { rows } = await client.query<{ version: number }>(`select version from ${schema}.version`);
   const { version } = rows[0]!;
-  if (version === expected) return;
-  const state = `${schema} is of version ${version} of pg-boss's tables, and the pg-boss that is installed (${pgBoss.version}) works with version ${expected}`;
-  if (version > expected) throw new StartError(state, 'Start the version of the shop that migrated it, or a later one.');
+  if (version === OUTBOX_VERSION) return;
+  const state = `${schema} is of version ${version} of pg-boss's tables, and the pg-boss that is installed (${pgBoss.version}) works with version ${OUTBOX_VERSION}`;
+  if (version > OUTBOX_VERSION) throw new StartError(state, 'Start the version of the shop that migrated it, or a later one.');
   throw new StartError(state, `Stop all processes of the shop, run in the database, as the owner of ${schema}, what getMigrationPlans('${schema}', ${version}) of pg-boss returns, and start again.`);
 }
 

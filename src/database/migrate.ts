@@ -148,6 +148,7 @@ function howToMend(run: MigrationRun, name: string): string {
   return `Take back what is there of it (an index: DROP INDEX CONCURRENTLY IF EXISTS …), then run: ${forget} and start again.`;
 }
 
-function checksum(file: MigrationFile): string {
+/** By which a file that was applied is known again. */
+export function checksum(file: MigrationFile): string {
   return createHash('sha256').update(file.sql).digest('hex');
 }

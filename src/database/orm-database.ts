@@ -49,7 +49,9 @@ export class OrmDatabase implements Database {
   }
 
   static async open(options: OrmDatabaseOptions): Promise<OrmDatabase> {
-    const orm = (await MikroORM.init(ormOptions(options))) as unknown as MikroORM;
+    const orm = new MikroORM(ormOptions(options)) as unknown as MikroORM;
+    // It would look whether the database exists, which provisioning knows.
+    await orm.driver.connect({ skipOnConnect: true });
     const connection = orm.em.getConnection() as unknown as { getNativeClient(): Promise<pg.Pool> };
     const tracing = options.tracing && { tracing: options.tracing, statements: new StatementSpans(options.tracing, options.module, options.url) };
     if (tracing) traceReads(orm, tracing.statements);
@@ -118,7 +120,7 @@ function isRetryable(error: unknown): boolean {
   return code === DEADLOCK || code === SERIALIZATION_FAILURE || isStalePlan(error);
 }
 
-function ormOptions(options: OrmDatabaseOptions): Parameters<typeof MikroORM.init>[0] {
+function ormOptions(options: OrmDatabaseOptions): ConstructorParameters<typeof MikroORM>[0] {
   const url = new URL(options.url);
   return {
     driver: Driver,
@@ -140,5 +142,5 @@ function ormOptions(options: OrmDatabaseOptions): Parameters<typeof MikroORM.ini
     },
     forceUtcTimezone: true,
     discovery: { warnWhenNoEntities: false },
-  } as unknown as Parameters<typeof MikroORM.init>[0];
+  } as unknown as ConstructorParameters<typeof MikroORM>[0];
 }

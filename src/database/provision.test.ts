@@ -7,6 +7,7 @@ import { emptyDatabase, type TestDatabase } from '../testing/database.ts';
 import type { TestScope } from '../testing/testing.ts';
 import { type MigrationSource, readMigrations } from './migration-files.ts';
 import { provision } from './provision.ts';
+import { isProvisioned } from './provisioned.ts';
 
 const modules = inDependencyOrder(await discoverModules());
 const sources: MigrationSource[] = await Promise.all(modules.map(async ({ contract, extensions }) => ({ name: contract.name, extensions: extensions ?? [], files: await readMigrations(`${projectRoot}/migrations`, contract.name) })));
@@ -117,6 +118,46 @@ t.test('a start that was killed half way is finished by the next one', async (t)
   await client.end();
   const { urls } = await provision({ adminUrl, prefix, modules: [small] });
   await works(urls, 'shelf', 'book');
+});
+
+/** What may have become of a module's part of the database, and what the next start says of it; mended unless told. */
+const changes: Readonly<Record<string, { sql: (role: string) => string; refused?: RegExp }>> = {
+  'a right that was taken': { sql: (role) => `revoke usage on schema shelf from "${role}"` },
+  'the index of the relay': { sql: () => 'drop index shelf_outbox.events_pending' },
+  'the version of pg-boss': { sql: () => 'update shelf_outbox.version set version = version - 1', refused: /shelf_outbox is of version/ },
+  'a migration that has changed': { sql: () => `update shelf_outbox.migration set checksum = 'another' where schema = 'shelf'`, refused: /has changed since it was applied/ },
+  'a migration of a newer version': { sql: () => `insert into shelf_outbox.migration (schema, name, checksum) values ('shelf', '0002-newer.sql', '')`, refused: /migrated by a newer version/ },
+  'a migration that was begun': { sql: () => `insert into shelf_outbox.migration_begun (schema, name) values ('shelf', '0002-index.sql')`, refused: /was begun at/ },
+};
+
+for (const [what, { sql, refused }] of Object.entries(changes)) {
+  t.test(`what is complete is seen in one look, and so is ${what}`, async (t) => {
+    const server = await emptyDatabase();
+    const prefix = prefixFor(t, server);
+    const adminUrl = await login(server, `${prefix}login`, 'createrole', 'create');
+    await provision({ adminUrl, prefix, modules: [small] });
+    const looks = async () => {
+      const client = new pg.Client({ connectionString: adminUrl });
+      await client.connect();
+      return isProvisioned(client, small, `${prefix}shelf`).finally(async () => client.end());
+    };
+    t.equal(await looks(), true);
+    await asAdmin(server, server.name, async (client) => client.query(sql(`${prefix}shelf`)));
+    t.equal(await looks(), false);
+    if (refused) return t.rejects(provision({ adminUrl, prefix, modules: [small] }), { name: 'StartError', message: refused });
+    await provision({ adminUrl, prefix, modules: [small] });
+    t.equal(await looks(), true, 'and mended by the next start');
+  });
+}
+
+t.test('a version with one more migration is not taken for complete', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const adminUrl = await login(server, `${prefix}login`, 'createrole', 'create');
+  await provision({ adminUrl, prefix, modules: [small] });
+  const newer: MigrationSource = { ...small, files: [...small.files, { name: '0002-shelf-mark.sql', sql: 'create table shelf_mark (id uuid primary key)' }] };
+  const { urls } = await provision({ adminUrl, prefix, modules: [newer] });
+  await works(urls, 'shelf', 'shelf_mark');
 });
 
 t.test('two deployments on one server may start at the same moment', async (t) => {

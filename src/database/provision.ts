@@ -1,7 +1,7 @@
 /**
  * Makes the database ready for a set of modules: for each an owner role without login, a runtime role without
  * DDL, its schema, its outbox schema with pg-boss and the kernel's tables, and its migrations (invariant I3).
- * Runs at every start under one advisory lock; a database that is up to date costs a few queries per module.
+ * Runs at every start under one advisory lock; a database that is up to date costs a query per module.
  * Roles belong to the server, and each step is whole or not at all: whoever is killed half way, or starts for another
  * database at the same moment, leaves nothing that the next start does not complete.
  */
@@ -12,6 +12,7 @@ import { StartError } from '../settings/start-error.ts';
 import { migrate } from './migrate.ts';
 import type { MigrationSource } from './migration-files.ts';
 import { kernelTables, outboxQueue } from './kernel-tables.ts';
+import { isProvisioned } from './provisioned.ts';
 
 export interface ProvisionOptions {
   /** Connection string of a login that may create roles and schemas. */
@@ -156,11 +157,12 @@ function requirePassword({ adminUrl }: ProvisionOptions): void {
 }
 
 async function provisionModule(client: pg.Client, prefix: string, module: MigrationSource): Promise<void> {
-  const owner = roleName(prefix, `${module.name}_owner`);
+  const [owner, runtime] = [roleName(prefix, `${module.name}_owner`), roleName(prefix, module.name)];
+  if (await isProvisioned(client, module, runtime)) return;
   const schemas = [module.name, `${module.name}_outbox`];
   await becomeOwner(client, owner);
   await client.query('reset role');
-  for (const schema of schemas) await createSchema(client, schema, owner, roleName(prefix, module.name));
+  for (const schema of schemas) await createSchema(client, schema, owner, runtime);
   for (const extension of module.extensions) await createExtension(client, extension);
   await becomeOwner(client, owner);
   try {

@@ -1,19 +1,18 @@
-/** What pg-boss does to the outbox by itself, in a module's own database and with a module's own rights. */
+/** What is forgotten in time of what the kernel keeps for a module, with the module's own rights. */
 import { join } from 'node:path';
 import t from 'tap';
 import { pingPong } from '../testing/fixtures/ping-pong.ts';
 import { testShop } from '../testing/testing.ts';
 import { uuidv7 } from '../uuid.ts';
-import { Outbox } from './outbox.ts';
+import { Call } from '../calls/call.ts';
+import { retention } from '../host/retention.ts';
 
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
 const shop = await testShop(t, { modules: pingPong(), migrations });
+const { db, outbox } = shop.module('ping');
+const forget = async () => retention(db, outbox).run(Call.root('test', 10_000));
 
 t.test('events that were handled long ago are dropped, younger and waiting ones stay', async (t) => {
-  const warnings: unknown[] = [];
-  const outbox = new Outbox({ module: 'ping', url: shop.moduleUrl('ping'), wake: () => undefined, warn: (error) => warnings.push(error) });
-  await outbox.start();
-  t.teardown(async () => outbox.stop());
   const [old, young, waiting] = [uuidv7(), uuidv7(), uuidv7()];
   const add = `insert into job (id, name, data, state, created_on, completed_on) values ($1, 'events', '{}', $2, $3, $4)`;
   const monthAgo = new Date(Date.now() - 30 * 24 * 3_600_000);
@@ -21,10 +20,20 @@ t.test('events that were handled long ago are dropped, younger and waiting ones 
   await shop.sql('ping_outbox', add, [young, 'completed', monthAgo, new Date()]);
   await shop.sql('ping_outbox', add, [waiting, 'failed', monthAgo, null]);
   await shop.sql('ping_outbox', 'update queue set maintain_on = null, monitor_on = null, monitor_claim_on = null');
-  await outbox.maintain();
+  await forget();
   const left = await shop.sql<{ id: string }>('ping_outbox', 'select id from job where id = any ($1)', [[old, young, waiting]]);
   t.same(left.map(({ id }) => id).toSorted(), [young, waiting].toSorted());
   const [queue] = await shop.sql<{ counted: boolean }>('ping_outbox', `select monitor_on is not null as counted from queue where name = 'events'`);
   t.ok(queue!.counted, 'the queue was counted');
-  t.same(warnings, []);
+});
+
+t.test('inbox rows, sagas that have ended and replays that are over are dropped in time as well', async (t) => {
+  await shop.sql('ping_outbox', `insert into inbox (subscriber, event_id, handled_at) values ('ping.any', gen_random_uuid(), now() - interval '31 days'), ('ping.any', gen_random_uuid(), now() - interval '29 days')`);
+  await shop.sql('ping_outbox', `insert into saga (name, id, status, step, trail, data, traceparent, request_id, updated_at)
+    select 'any', gen_random_uuid(), status, '', '{}', '{}', '', '', now() - days * interval '1 day' from unnest(array['finished', 'compensated', 'waiting'], array[91, 89, 91]) as saga (status, days)`);
+  await shop.sql('ping_outbox', `insert into note (key, value, created_at) values ('replay:old', '{"finishedAt": ""}', now() - interval '31 days'), ('replay:young', '{"finishedAt": ""}', now() - interval '29 days'), ('other', '{}', now() - interval '31 days')`);
+  await forget();
+  t.same(await shop.sql('ping_outbox', `select extract(day from now() - handled_at)::int as days from inbox where subscriber = 'ping.any'`), [{ days: 29 }]);
+  t.same(await shop.sql('ping_outbox', `select status from saga where name = 'any' order by status`), [{ status: 'compensated' }, { status: 'waiting' }]);
+  t.same(await shop.sql('ping_outbox', `select key from note where key in ('replay:old', 'replay:young', 'other') order by key`), [{ key: 'other' }, { key: 'replay:young' }]);
 });

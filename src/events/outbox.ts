@@ -43,15 +43,14 @@ export class Outbox implements EventSink {
       idleTimeoutMillis: 60_000,
     } as pg.PoolConfig);
     this.pool.on('error', options.warn);
-    this.#boss = new PgBoss({ db: this.#database(), schema: this.schema, migrate: false, createSchema: false, schedule: false, supervise: true, reindex: false, monitorVacuum: false, maintenanceIntervalSeconds: 3600, monitorIntervalSeconds: 3600, superviseIntervalSeconds: 300, bamIntervalSeconds: 86_400, flowIntervalSeconds: 86_400, queueCacheIntervalSeconds: 3600 });
+    this.#boss = new PgBoss({ db: this.#database(), schema: this.schema, migrate: false, createSchema: false, schedule: false, supervise: false, reindex: false, monitorVacuum: false, maintenanceIntervalSeconds: 3600, monitorIntervalSeconds: 3600, queueCacheIntervalSeconds: 3600 });
     this.#boss.on('error', options.warn);
   }
 
   async start(): Promise<void> {
     await this.#boss.start();
-    // Fills pg-boss's queue cache now: inside a transaction the look-up would need a second connection.
-    await this.#boss.getQueue(EVENTS_QUEUE);
-    await this.#boss.insert(EVENTS_QUEUE, []);
+    // pg-boss knows its queues from its start on, or learns it now: inside a transaction the look-up would need a second connection.
+    await this.#boss.insert(EVENTS_QUEUE, [], { db: { executeSql: async () => ({ rows: [] }) } });
   }
 
   async stop(): Promise<void> {
@@ -93,7 +92,7 @@ export class Outbox implements EventSink {
     await this.#boss.complete(EVENTS_QUEUE, [...ids], null, { includeQueued: true });
   }
 
-  /** pg-boss's upkeep, which it also does by itself: drops what was done longer ago than the queue keeps it. */
+  /** pg-boss's upkeep, for the module's owner to do: drops what was done longer ago than the queue keeps it. */
   async maintain(): Promise<void> {
     await this.#boss.supervise(EVENTS_QUEUE);
   }

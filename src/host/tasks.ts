@@ -17,6 +17,7 @@ const TASK_TIMEOUT_MS = 60_000;
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   readonly #timers: NodeJS.Timeout[] = [];
+  #runs = false;
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: TaskRunnerOptions) {
@@ -24,15 +25,26 @@ export class TaskRunner {
   }
 
   start(): void {
-    for (const task of this.#options.tasks) {
-      this.#begin(task);
-      this.#timers.push(setInterval(() => this.#begin(task), task.everyMs));
-    }
+    this.#runs = true;
+    const { tasks } = this.#options;
+    for (const task of tasks) this.#timers.push(setInterval(() => this.#begin(task), task.everyMs));
+    void this.#beginEach(tasks.filter(({ firstAfterMs = 0 }) => firstAfterMs === 0));
+    for (const task of tasks) if (task.firstAfterMs) this.#timers.push(setTimeout(() => this.#begin(task), task.firstAfterMs));
   }
 
   async stop(): Promise<void> {
+    this.#runs = false;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     await Promise.all(this.#running.values());
+  }
+
+  /** One after the other: all at once they would take as many connections, which the module has no other use for. */
+  async #beginEach(tasks: readonly Task[]): Promise<void> {
+    for (const task of tasks) {
+      if (!this.#runs) return;
+      this.#begin(task);
+      await this.#running.get(task.name);
+    }
   }
 
   #begin(task: Task): void {

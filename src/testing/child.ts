@@ -11,6 +11,9 @@ import { type KernelSettings, kernelSettings } from '../settings/kernel-settings
 import type { ChildOrder } from './child-process.ts';
 import { TEST_ROLE_PREFIX } from './database.ts';
 
+// Whoever started it has died: nobody would end it, and tap waits for whoever holds its output.
+process.once('disconnect', () => process.exit(1));
+
 // Loaded before the order comes, which waits until somebody listens.
 const modules = await discoverModules();
 process.once('message', (order: ChildOrder) => void run(order));
