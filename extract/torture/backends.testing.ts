@@ -13,10 +13,11 @@ export interface BackendsOptions extends Place {
   readonly kills: number;
   readonly seed: number;
   readonly clients: number;
+  /** Within this time after a loss a customer is served again, from the order to its confirmation; default: 5 s. */
+  readonly recoveredMs?: number;
   progress(line: string): void;
 }
 
-/** Within this time after a loss a customer is served again, from the order to its confirmation. */
 export const RECOVERED_MS = 5_000;
 /** Chance of a kill that takes all connections of the shop. */
 const ALL = 0.15;
@@ -24,11 +25,11 @@ const MOST_AT_ONCE = 4;
 const PAUSE_MS = { least: 0, most: 400 };
 const RETELL_EVERY = 10;
 
-export async function backends({ kills, adminUrl, rolePrefix, ...options }: BackendsOptions): Promise<Result & { journal: Journal }> {
-  return duringTrade({ ...options, adminUrl, settings: { DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix } }, async (ordeal) => losses(ordeal, kills));
+export async function backends({ kills, recoveredMs = RECOVERED_MS, adminUrl, rolePrefix, ...options }: BackendsOptions): Promise<Result & { journal: Journal }> {
+  return duringTrade({ ...options, adminUrl, settings: { DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix } }, async (ordeal) => losses(ordeal, kills, recoveredMs));
 }
 
-async function losses(ordeal: Ordeal, kills: number): Promise<Harm> {
+async function losses(ordeal: Ordeal, kills: number, recoveredMs: number): Promise<Harm> {
   const { shop, customers, journal, random, answers, progress } = ordeal;
   const acknowledged: number[] = [];
   const confirmed: number[] = [];
@@ -44,7 +45,7 @@ async function losses(ordeal: Ordeal, kills: number): Promise<Harm> {
   return {
     findings: [
       holds('there were backends to kill', killed >= kills, `only ${killed} were killed`),
-      { claim: `orders were taken and confirmed again within ${RECOVERED_MS} ms`, violations: late(confirmed) },
+      { claim: `orders were taken and confirmed again within ${recoveredMs} ms`, violations: late(confirmed, recoveredMs) },
       holds('the shop was not restarted, and answered every request', (await isAlive(shop.life)) && answers.none === 0, `${answers.none} requests were not answered`),
     ],
     figures: [`${kills} kills of ${killed} backends; ${answers.unavailable} times 503`, spread('from a kill to the next order acknowledged', acknowledged), spread('from a kill to the next order confirmed', confirmed)],
@@ -60,8 +61,8 @@ async function killSome({ books, random }: Ordeal): Promise<number> {
 }
 
 /** What took too long, as sentences. */
-export function late(milliseconds: readonly number[]): string[] {
-  return milliseconds.flatMap((ms, index) => (ms > RECOVERED_MS ? [`after kill ${index + 1} it took ${ms.toFixed()} ms`] : []));
+export function late(milliseconds: readonly number[], mostMs: number): string[] {
+  return milliseconds.flatMap((ms, index) => (ms > mostMs ? [`after kill ${index + 1} it took ${ms.toFixed()} ms`] : []));
 }
 
 export async function isAlive({ ended }: { readonly ended: Promise<string> }): Promise<boolean> {
