@@ -1,8 +1,7 @@
 /** The shop as the benchmark starts it, and what both sides need of it: data, customers, keys. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import pg from 'pg';
+import { startCommand } from '../start-command.ts';
 import type { Server } from './server.ts';
 import { type Side, startSide } from './side.ts';
 
@@ -45,15 +44,13 @@ export async function setStage(server: Server): Promise<Stage> {
 }
 
 /**
- * As `npm start` does, with the flags for Node that it gives.
+ * As `npm start` does.
  * @param profile folder for its CPU profile
  * @param name tells shops that run side by side apart
  */
 export async function startShop(settings: Record<string, string>, profile?: string, name = 'cleave'): Promise<Side> {
-  const { scripts } = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as { scripts: { start: string } };
-  const [, flags, script] = /^exec node (.*?) ?(src\/main\.ts)$/.exec(scripts.start) ?? [];
-  if (script === undefined) throw new Error(`the script "start" of package.json is ${JSON.stringify(scripts.start)}; the benchmark expects "exec node <flags> src/main.ts"`);
-  return startSide({ name, script, env: settings, flags: flags!.split(' ').filter(Boolean), profile });
+  const { env, flags, script } = startCommand();
+  return startSide({ name, script, env: { ...env, ...settings }, flags, profile });
 }
 
 async function productIdsOf(shop: Side): Promise<string[]> {

@@ -6,10 +6,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { projectRoot } from '../../src/host/discover.ts';
+import { startCommand } from '../start-command.ts';
 import { freePort } from '../../src/testing/free-port.ts';
 import type { Credentials } from './stage.testing.ts';
 
@@ -67,10 +67,11 @@ export class RealShop {
 
   launch(): Life {
     const startedAt = performance.now();
-    const child = spawn(process.execPath, [...startFlags(), '--import', new URL('inside.ts', import.meta.url).href, join(projectRoot, 'src', 'main.ts')], {
+    const { env, flags, script } = startCommand();
+    const child = spawn(process.execPath, [...flags, '--import', new URL('inside.ts', import.meta.url).href, join(projectRoot, script)], {
       cwd: projectRoot,
       // Nothing of this terminal's environment: a LOG_LEVEL or a DATABASE_URL would make it another shop.
-      env: { PATH: process.env['PATH'], ...this.#settings() },
+      env: { PATH: process.env['PATH'], ...env, ...this.#settings() },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const ended = once(child, 'close').then(([code, signal]) => String(signal ?? code));
@@ -117,14 +118,6 @@ export class RealShop {
       ...this.#init.settings,
     };
   }
-}
-
-/** The flags for Node that `npm start` gives. */
-function startFlags(): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { scripts: { start: string } };
-  const [, flags] = /^(?:\w+=\S+ )*exec node (.*?) ?src\/main\.ts$/.exec(scripts.start) ?? [];
-  if (flags === undefined) throw new Error(`the script "start" of package.json is ${JSON.stringify(scripts.start)}; torture expects "<variables> exec node <flags> src/main.ts"`);
-  return flags.split(' ').filter(Boolean);
 }
 
 /** False when it ends without having been up. Reads on to the end: what it logs meanwhile must be heard. */

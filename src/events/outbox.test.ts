@@ -1,9 +1,11 @@
-/** What is forgotten in time of what the kernel keeps for a module, with the module's own rights. */
+/** What the outbox leaves for pg-boss, and what is forgotten in time of what the kernel keeps for a module, with the module's own rights. */
 import { join } from 'node:path';
 import t from 'tap';
 import { pingPong } from '../testing/fixtures/ping-pong.ts';
 import { testShop } from '../testing/testing.ts';
 import { uuidv7 } from '../uuid.ts';
+import type { EventEnvelope } from '../contract/types.ts';
+import { PgBoss } from '../database/pg-boss.ts';
 import { Call } from '../calls/call.ts';
 import { retention } from '../host/retention.ts';
 
@@ -11,6 +13,27 @@ const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migra
 const shop = await testShop(t, { modules: pingPong(), migrations });
 const { db, outbox } = shop.module('ping');
 const forget = async () => retention(db, outbox).run(Call.root('test', 10_000));
+
+t.test('an event stands in the outbox as if pg-boss had written it', async (t) => {
+  const boss = new PgBoss({ db: { executeSql: async (text, values) => outbox.pool.query(text, values) }, schema: outbox.schema, migrate: false, createSchema: false, schedule: false, supervise: false });
+  await boss.start();
+  t.teardown(async () => boss.stop({ graceful: false, close: false }));
+  const [first, second] = [1, 2].map((n) => ({ id: uuidv7(), type: 'ping.any.v1', aggregateId: uuidv7(), data: { n } })) as [EventEnvelope, EventEnvelope];
+  const theirs = uuidv7();
+  const client = await outbox.pool.connect();
+  // Taken back at the end: the relay is not to see them.
+  await client.query('begin');
+  const statements: [string, unknown[]][] = [];
+  await outbox.write({ later: (text, params = []) => void statements.push([text, [...params]]) }, [first, second]);
+  for (const statement of statements) await client.query(...statement);
+  await boss.insert('events', [{ id: theirs, data: first }], { db: { executeSql: async (text, values) => client.query(text, values) } });
+  const stored = async (id: string) => (await client.query(`select * from ${outbox.schema}.job where id = $1`, [id])).rows[0] as Record<string, unknown>;
+  const expected = await stored(theirs);
+  t.equal(expected['state'], 'created');
+  for (const event of [first, second]) t.strictSame(await stored(event.id), { ...expected, id: event.id, data: event });
+  await client.query('rollback');
+  client.release();
+});
 
 t.test('events that were handled long ago are dropped, younger and waiting ones stay', async (t) => {
   const [old, young, waiting] = [uuidv7(), uuidv7(), uuidv7()];
