@@ -33,22 +33,25 @@ export function wordsOf(query: string): string[] {
   return [...new Set(words.map((word) => word.slice(0, MAX_WORD_LENGTH)))].slice(0, MAX_WORDS);
 }
 
-/** Products that have all the words, best first, then newest first; those after `after` when it is given. */
+/**
+ * Products that have all the words, best first, then newest first; those after `after` when it is given. Rows of the page are found
+ * again by where they stand, which does not change within a statement: by their ids it would read three times as many pages.
+ */
 export async function search(db: Sql, words: readonly string[], limit: number, after?: Rank): Promise<Ranked[]> {
   if (words.length === 0) return [];
   return db.sql<Ranked>(
     `select ${columns}, page.rank
      from (
        select * from (
-         select id, ts_rank('${WEIGHTS}', search, query, 1)::float8 as rank
+         select place, found_id, ts_rank('${WEIGHTS}', search, query, 1)::float8 as rank
          from (
-           select id, search, query from product, to_tsquery('pg_catalog.english', $1) as query
+           select ctid as place, id as found_id, search, query from product, to_tsquery('pg_catalog.english', $1) as query
            where search @@ query and deleted_at is null limit ${MAX_RANKED}
          ) as found
        ) as ranked
-       where $2::float8 is null or (rank, id) < ($2, $3::uuid)
-       order by rank desc, id desc limit $4
-     ) as page join product using (id)
+       where $2::float8 is null or (rank, found_id) < ($2, $3::uuid)
+       order by rank desc, found_id desc limit $4
+     ) as page join product on product.ctid = page.place
      order by page.rank desc, id desc`,
     [await tsquery(db, words), after?.rank, after?.id, limit],
   );

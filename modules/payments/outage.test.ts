@@ -4,8 +4,9 @@ import { Till } from './till.testing.ts';
 
 const settings = { PAYMENT_GATEWAY_TIMEOUT_MS: '200', PAYMENT_LEASE_MS: '1000' };
 
-t.test('a processor that is down altogether is asked again once it is up', async (t) => {
-  const down = await testShop(t, { settings: { ...settings, PAYMENT_GATEWAY_FAILURE_RATE: '1' } });
+const down = await testShop(t, { settings: { ...settings, PAYMENT_GATEWAY_FAILURE_RATE: '1' } });
+
+t.test('a processor that is down altogether is asked again once it is up', { skip: !down.isOneProcess && 'a second process starts on the database of the first' }, async (t) => {
   const till = await Till.of(down);
   const [customers, fulfilments, cancelled] = [await till.order(), await till.order(), await till.order()];
   t.match(await till.pay(customers, 'tok_visa', 'down-2'), { status: 503, body: { code: 'GATEWAY_UNAVAILABLE' } });
