@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cloneDatabase, discoverModules, type TestScope, TEST_ROLE_PREFIX } from '#testing';
 import { testEnvironment } from '../../src/testing/environment.ts';
 
-const PATIENCE_MS = 100_000;
+/** Twenty processes take 15 s on a machine that has nothing else to do. */
+const PATIENCE_MS = 300_000;
 
 export interface Running {
   readonly process: ChildProcess;

@@ -10,15 +10,20 @@ import { createServer } from 'node:net';
 const FIRST = 20_000;
 const BEYOND = 32_000;
 
+const given = new Set<number>();
+
+/** Never the same one twice: whoever got it may not listen yet. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const server = createServer();
     try {
       const port = randomInt(FIRST, BEYOND);
+      if (given.has(port)) continue;
       server.listen(port, '127.0.0.1');
       await once(server, 'listening');
       server.close();
       await once(server, 'close');
+      given.add(port);
       return port;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
