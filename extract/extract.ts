@@ -1,14 +1,10 @@
 /** `npm run extract -- <command>`: what a move of modules into services needs, as commands. */
-import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
 import { type Command, EXIT_USAGE, UsageError } from './command.ts';
 import { endWithParent } from './parent.ts';
+import { keepCompiled } from '../src/compile-cache.ts';
 import { explainFailure } from '../src/settings/start-failure.ts';
 
-const cache = join(import.meta.dirname, '..', 'node_modules', '.cache', 'cleave');
-enableCompileCache(cache);
-// For its threads, and for the processes that it starts.
-process.env['NODE_COMPILE_CACHE'] ??= cache;
+keepCompiled();
 
 /** Loaded when it is called for: a command need not wait for what the others import. */
 const commands: Readonly<Record<string, () => Promise<{ command: Command }>>> = {

@@ -2,10 +2,7 @@
 import t from 'tap';
 import { cloneDatabase, TEST_ROLE_PREFIX } from '#testing';
 import { backends } from './backends.testing.ts';
-import { seedOfTests, tell } from './told.testing.ts';
-
-/** Other tests run beside this one: three times as long as it takes at most where nothing does. */
-const RECOVERED_MS = 15_000;
+import { recoveredBesideOthersMs, seedOfTests, tell } from './told.testing.ts';
 
 // Some 15 s on a machine that has nothing else to do.
 t.setTimeout(180_000);
@@ -13,7 +10,7 @@ t.setTimeout(180_000);
 t.test('database connections that are lost under load are nobody\'s fault, and pass', { timeout: 150_000 }, async (t) => {
   const database = await cloneDatabase();
   t.teardown(async () => database.drop());
-  const result = await backends({ recoveredMs: RECOVERED_MS, kills: 10, seed: seedOfTests, clients: 6, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) });
+  const result = await backends({ recoveredMs: recoveredBesideOthersMs, kills: 10, seed: seedOfTests, clients: 6, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) });
   t.ok(result.journal.acknowledged > 20, 'there was something to lose');
   tell(t, result);
 });

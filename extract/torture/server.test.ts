@@ -1,16 +1,13 @@
 /** The short form of `npm run torture -- server`. */
 import t from 'tap';
 import { server } from './server.testing.ts';
-import { seedOfTests, tell } from './told.testing.ts';
-
-/** Other tests run beside this one: three times as long as it takes at most where nothing does. */
-const RECOVERED_MS = 15_000;
+import { recoveredBesideOthersMs, seedOfTests, tell } from './told.testing.ts';
 
 // Some 15 s on a machine that has nothing else to do.
 t.setTimeout(180_000);
 
 t.test('a database server that is killed under a living shop comes back, and so does the shop', { timeout: 150_000 }, async (t) => {
-  const result = await server({ recoveredMs: RECOVERED_MS, kills: 2, seed: seedOfTests, clients: 6, progress: (line) => t.comment(line) });
+  const result = await server({ recoveredMs: recoveredBesideOthersMs, kills: 2, seed: seedOfTests, clients: 6, progress: (line) => t.comment(line) });
   t.ok(result.journal.acknowledged > 5, 'there was something to lose');
   tell(t, result);
 });

@@ -33,11 +33,7 @@ t.test('there are those that were promised', async (t) => {
 for (const name of names) {
   t.test(`the demo passes against ${name}`, { skip, timeout: 400_000 }, async (t) => {
     const file = await place.topology(await elsewhere(await readFile(join(shipped, `${name}.yaml`), 'utf8')));
-    const up = place.up(['--topology', file, '--json'], { DATABASE_URL: '', DATABASE_ROLE_PREFIX: '' });
-    t.teardown(async () => {
-      up.process.kill('SIGKILL');
-      await up.ended;
-    });
+    const up = place.up(['--topology', file, '--json'], { DATABASE_URL: '', DATABASE_ROLE_PREFIX: '' }, t);
     const [line] = await up.says(/\{"topology".*\}\n/);
     const { topology, url, processes } = JSON.parse(line) as UpReport;
     t.equal(topology, name);

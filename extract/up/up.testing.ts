@@ -24,7 +24,8 @@ export interface Running {
 export interface Place {
   /** A topology's file. */
   topology(text: string): Promise<string>;
-  up(args: readonly string[], env?: Readonly<Record<string, string>>): Running;
+  /** @param scope at whose end it is ended; the place's own unless told */
+  up(args: readonly string[], env?: Readonly<Record<string, string>>, scope?: TestScope): Running;
   /** Name of a database that is migrated already. */
   readonly database: string;
 }
@@ -51,7 +52,7 @@ export async function placeFor(t: TestScope): Promise<Place> {
       await writeFile(file, text);
       return file;
     },
-    up: (args, env = {}) => run(t, args, { ...common, ...env }),
+    up: (args, env = {}, scope = t) => run(scope, args, { ...common, ...env }),
   };
 }
 

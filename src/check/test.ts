@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { compileCache } from '../compile-cache.ts';
 import { projectRoot } from '../host/discover.ts';
 
 let running: ChildProcess | undefined;
@@ -14,8 +15,6 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => void running?.kill('SIGTERM'));
 
 const testing = join(projectRoot, 'src', 'testing');
-/** Each test file is a process: compiling the shop anew for each would take a third of the run. */
-const compileCache = join(projectRoot, 'node_modules', '.cache', 'cleave');
 const prepared = await run(join(testing, 'before.ts'));
 const tested = prepared === 0 ? await run(join(projectRoot, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs'), 'run', ...process.argv.slice(2)) : prepared;
 const cleared = await run(join(testing, 'after.ts'));
@@ -23,6 +22,7 @@ process.exitCode = tested === 0 ? cleared : tested;
 
 /** Exit status of a script; 1 for one that was killed. */
 async function run(script: string, ...args: readonly string[]): Promise<number> {
+  // Each test file is a process: compiling the shop anew for each would take a third of the run.
   const child = spawn(process.execPath, [script, ...args], { cwd: projectRoot, stdio: 'inherit', env: { ...process.env, NODE_COMPILE_CACHE: compileCache } });
   running = child;
   return new Promise((resolve, reject) => child.once('error', reject).once('close', (status) => resolve(status ?? 1)));

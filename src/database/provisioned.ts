@@ -20,7 +20,7 @@ export async function isProvisioned(client: pg.Client, module: MigrationSource, 
          and (select version from ${outbox}.version) = $4
          and exists (select from ${outbox}.queue where name = $5) and to_regclass($6) is not null
          and not exists (select from ${outbox}.migration_begun)
-         and (select array_agg(schema || '/' || name || ' ' || checksum) from ${outbox}.migration) operator(pg_catalog.@>) $7::text[]
+         and (select array_agg(schema || '/' || name || ' ' || checksum) from ${outbox}.migration) @> $7::text[]
          and (select count(*) from ${outbox}.migration) = cardinality($7::text[])
          and (select count(*) from pg_extension where extname = any ($8)) = cardinality($8::text[]) as done`,
       [runtimeRole, module.name, outbox, OUTBOX_VERSION, EVENTS_QUEUE, `${outbox}.${PENDING_INDEX}`, applied, module.extensions],

@@ -30,7 +30,7 @@ export class Outbox implements EventSink {
   readonly #boss: PgBoss;
   readonly #wake: () => void;
   /** Statement that writes events, an array in JSON. */
-  #insert = '';
+  #insert: string | undefined;
 
   constructor(options: OutboxOptions) {
     this.schema = `${options.module}_outbox`;
@@ -70,6 +70,8 @@ export class Outbox implements EventSink {
   }
 
   async write(transaction: Pick<Transaction, 'later'>, events: readonly EventEnvelope[]): Promise<void> {
+    // Nothing at all would be a statement, too, and the events would be lost without a word.
+    if (this.#insert === undefined) throw new TypeError(`the outbox ${this.schema} has not been started`);
     transaction.later(this.#insert, [JSON.stringify(events)]);
   }
 

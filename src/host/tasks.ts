@@ -17,7 +17,6 @@ const TASK_TIMEOUT_MS = 60_000;
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   readonly #timers: NodeJS.Timeout[] = [];
-  #runs = false;
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: TaskRunnerOptions) {
@@ -25,15 +24,15 @@ export class TaskRunner {
   }
 
   start(): void {
-    this.#runs = true;
     const { tasks } = this.#options;
-    for (const task of tasks) this.#timers.push(setInterval(() => this.#begin(task), task.everyMs));
-    void this.#beginEach(tasks.filter(({ firstAfterMs = 0 }) => firstAfterMs === 0));
-    for (const task of tasks) if (task.firstAfterMs) this.#timers.push(setTimeout(() => this.#begin(task), task.firstAfterMs));
+    for (const task of tasks) {
+      this.#timers.push(setInterval(() => this.#begin(task), task.everyMs));
+      if (task.firstAfterMs) this.#timers.push(setTimeout(() => this.#begin(task), task.firstAfterMs));
+    }
+    void this.#beginEach(tasks.filter(({ firstAfterMs }) => !firstAfterMs));
   }
 
   async stop(): Promise<void> {
-    this.#runs = false;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     await Promise.all(this.#running.values());
   }
@@ -41,7 +40,8 @@ export class TaskRunner {
   /** One after the other: all at once they would take as many connections, which the module has no other use for. */
   async #beginEach(tasks: readonly Task[]): Promise<void> {
     for (const task of tasks) {
-      if (!this.#runs) return;
+      const isStopped = this.#timers.length === 0;
+      if (isStopped) return;
       this.#begin(task);
       await this.#running.get(task.name);
     }
