@@ -153,8 +153,9 @@ t.test('a rebuild counts anew from the history, while the counts of before are a
   const place = async (count: number, from: number): Promise<void> => {
     for (let n = from; n < from + count; n += 1) placed.push(await order(...new Set(pick(n))));
   };
-  await Promise.all([0, 80, 160, 240].map(async (from) => place(80, from)));
-  await shop.until(async () => (await shop.sql('orders', `select 1 from customer_order where status in ('pending', 'paid') limit 1`)).length === 0, 'the orders to be fulfilled', 30_000);
+  const fulfilled = async () => shop.until(async () => (await shop.sql('orders', `select 1 from customer_order where status in ('pending', 'paid') limit 1`)).length === 0, 'the orders to be fulfilled', 120_000);
+  await Promise.all([0, 60, 120, 180].map(async (from) => place(60, from)));
+  await fulfilled();
 
   await shop.until(async () => (await differences()).length === 0, 'all orders to be counted');
   const before = (await recommended(goods[0]!)).body;
@@ -165,8 +166,8 @@ t.test('a rebuild counts anew from the history, while the counts of before are a
   const [again, same] = await Promise.all([shop.request('POST', PATH, { token: admin.token }), shop.request('POST', PATH, { token: admin.token })]);
   t.match(again, { status: 202, body: { status: 'running', finishedAt: null } });
   t.equal(same.body.id, again.body.id, 'asked for twice, it is made once');
-  await Promise.all([rebuilt(), place(40, 1_000), ...placed.slice(0, 60).map(cancel)]);
-  await shop.until(async () => (await shop.sql('orders', `select 1 from customer_order where status in ('pending', 'paid') limit 1`)).length === 0, 'the orders to be fulfilled', 30_000);
+  await Promise.all([rebuilt(), place(20, 1_000), ...placed.slice(0, 40).map(cancel)]);
+  await fulfilled();
   await shop.until(async () => (await differences()).length === 0, 'what the orders say to be counted').catch(() => undefined);
   t.same(await differences(), []);
   await shop.until(async () => (await shop.sql('recommendations', 'select 1 from counting')).length === 1, 'what is outdated to be removed');

@@ -1,27 +1,26 @@
 /**
  * What stands between this process and one module elsewhere, so that its failure stays there (invariant I7):
  *
- *   bulkhead   at most so many calls under way; what is more waits shortly, or is refused at once
+ *   bulkhead   at most so many calls under way; what is more is refused at once. A queue would keep calls beyond their deadlines
  *   retries    of what may be repeated, and of whatever has not been reached; at most two, with jitter, within what is left of the
  *              deadline and within a budget of 10 % of the calls, so that a callee in trouble is not asked the more for it
  *   breaker    closed --5 failures one after the other--> open --after 0.5 s, doubling to 5 s--> half-open: one call tries
- *              half-open --it succeeds--> closed; --it fails--> open
+ *              half-open --it is answered--> closed; --it fails, or nobody waits for it any more--> open. Others are refused meanwhile
  *
  * Nothing above repeats a call within its deadline. Sagas and relays come back later, which is not a retry of the call.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bulkhead, BrokenCircuitError, BulkheadRejectedError, circuitBreaker, CircuitState, ConsecutiveBreaker, ExponentialBackoff, handleWhen } from 'cockatiel';
+import { bulkhead, BrokenCircuitError, BulkheadRejectedError, circuitBreaker, CircuitState, ConsecutiveBreaker, ExponentialBackoff, handleWhen, noJitterGenerator } from 'cockatiel';
 import { CallError } from '../contract/errors.ts';
 import { WireError } from './exchange.ts';
 import { RetryBudget } from './retry-budget.ts';
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-const CONCURRENT = 64;
-const QUEUED = 64;
+const CONCURRENT = 128;
 const FAILURES = 5;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 5_000;
+/** Without jitter, whose first pause may be no pause at all; one call tries, so callers that try at the same time are no load. */
+const PAUSES = { initialDelay: 500, maxDelay: 5_000, generator: noJitterGenerator };
 const TRIES = 3;
 const RETRY_BASE_MS = 20;
 
@@ -35,8 +34,8 @@ export interface Guarded<T> {
 
 export class CalleeGuard {
   readonly #module: string;
-  readonly #bulkhead = bulkhead(CONCURRENT, QUEUED);
-  readonly #breaker = circuitBreaker(handleWhen(isFault), { halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_PAUSE_MS, maxDelay: LONGEST_PAUSE_MS }), breaker: new ConsecutiveBreaker(FAILURES) });
+  readonly #bulkhead = bulkhead(CONCURRENT);
+  readonly #breaker = circuitBreaker(handleWhen((error) => isFault(error) || (this.state === 'half-open' && isGivenUp(error))), { halfOpenAfter: new ExponentialBackoff(PAUSES), breaker: new ConsecutiveBreaker(FAILURES) });
   readonly #budget = new RetryBudget();
   retries = 0;
 
@@ -68,6 +67,8 @@ export class CalleeGuard {
     this.#budget.earn();
     for (let number = 1; ; number += 1) {
       try {
+        // Half-open, the breaker would keep this call until the one that tries has ended, for as long as that may take.
+        if (this.state === 'half-open') throw new BrokenCircuitError();
         return await this.#breaker.execute(async () => guarded.attempt(number));
       } catch (error) {
         if (error instanceof BrokenCircuitError) throw new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: error });
@@ -83,4 +84,8 @@ export class CalleeGuard {
 /** What says that the callee is not well. What it answers, it answers; that somebody it needs is away is not its own failure. */
 function isFault(error: unknown): boolean {
   return error instanceof WireError || (error instanceof CallError && error.code === 'DEADLINE_EXCEEDED');
+}
+
+function isGivenUp(error: unknown): boolean {
+  return error instanceof CallError && error.code === 'CANCELLED';
 }

@@ -12,7 +12,7 @@ import { Pool } from 'undici';
 import type { Discovery, Origin } from './discovery.ts';
 import { ANSWER_LIMIT } from './protocol.ts';
 
-/** More than a bulkhead lets through to one callee. */
+/** As many calls as a bulkhead lets through to one callee. */
 const CONNECTIONS = 128;
 const KEEP_ALIVE_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 1_000;
