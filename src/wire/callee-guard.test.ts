@@ -6,6 +6,8 @@ import { nobody, peer, till, tillCallee } from './fixtures.testing.ts';
 import { overTheWire, serve } from './placement.testing.ts';
 import { RetryBudget } from './retry-budget.ts';
 
+const UNAVAILABLE = JSON.stringify({ code: 'UNAVAILABLE', detail: 'its database is away' });
+
 const call = (ms = 5_000) => Call.root('test', ms);
 
 t.test('a breaker opens after five failures, asks again with one call, and closes', async (t) => {
@@ -102,6 +104,30 @@ t.test('a callee in trouble is asked at most a tenth more often', async (t) => {
   const calls = 400;
   for (let n = 0; n < calls; n += 1) await client.count({}, call()).catch(() => undefined);
   t.ok(asked > calls && asked <= calls * 1.1 + 10, `${asked} requests for ${calls} calls`);
+});
+
+t.test('what an attempt may have done stays in doubt, though the next one did nothing', async (t) => {
+  const { origin, server } = await peer(t, (request) => {
+    server.close();
+    request.socket.destroy();
+  });
+  await t.rejects(overTheWire(t, till, origin).set({ n: 1 }, call()), { code: 'OUTCOME_UNKNOWN' }, 'it could not be reached again');
+
+  const guard = new CalleeGuard('till', () => undefined);
+  const breaking = await peer(t, (request) => void request.socket.destroy());
+  const client = overTheWire(t, till, breaking.origin, undefined, guard);
+  for (let n = 0; n < 4; n += 1) await t.rejects(client.put({}, call()), { code: 'OUTCOME_UNKNOWN' });
+  await t.rejects(client.set({ n: 1 }, call()), { code: 'OUTCOME_UNKNOWN' }, 'the breaker opened under it');
+  t.equal(guard.state, 'open');
+
+  const served = await peer(t, (request, reply) => {
+    if (request.url!.endsWith('/put') || said++ > 0) reply.writeHead(503, { 'content-type': 'application/json' }).end(UNAVAILABLE);
+    else request.socket.destroy();
+  });
+  let said = 0;
+  const other = overTheWire(t, till, served.origin);
+  await t.rejects(other.put({}, call()), { code: 'UNAVAILABLE' });
+  await t.rejects(other.set({ n: 1 }, call()), { code: 'OUTCOME_UNKNOWN' }, 'the callee lacked somebody the second time');
 });
 
 t.test('a callee that hangs takes no more than its share of the callers', async (t) => {

@@ -65,13 +65,17 @@ export class CalleeGuard {
 
   async #repeat<T>(guarded: Guarded<T>): Promise<T> {
     this.#budget.earn();
+    let doubt: WireError | undefined;
     for (let number = 1; ; number += 1) {
       try {
         // Half-open, the breaker would keep this call until the one that tries has ended, for as long as that may take.
         if (this.state === 'half-open') throw new BrokenCircuitError();
         return await this.#breaker.execute(async () => guarded.attempt(number));
-      } catch (error) {
-        if (error instanceof BrokenCircuitError) throw new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: error });
+      } catch (caught) {
+        if (caught instanceof BrokenCircuitError) throw doubt ?? new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: caught });
+        // That this attempt did nothing says nothing of those before it.
+        const error = doubt && didNothing(caught) ? doubt : caught;
+        if (isLost(error)) doubt = error;
         const pause = RETRY_BASE_MS * 2 ** (number - 1) * (0.5 + Math.random());
         if (number >= TRIES || !guarded.mayRepeat(error) || Date.now() + pause >= guarded.deadline || !this.#budget.spend()) throw error;
         this.retries += 1;
@@ -88,4 +92,12 @@ function isFault(error: unknown): boolean {
 
 function isGivenUp(error: unknown): boolean {
   return error instanceof CallError && error.code === 'CANCELLED';
+}
+
+function isLost(error: unknown): error is WireError {
+  return error instanceof WireError && error.kind === 'lost';
+}
+
+function didNothing(error: unknown): boolean {
+  return error instanceof WireError ? error.kind === 'unreached' : error instanceof CallError && error.code === 'UNAVAILABLE';
 }
