@@ -13,7 +13,7 @@ import { inventory } from '../inventory/contract.ts';
 import type { payments } from '../payments/contract.ts';
 import type { shipping } from '../shipping/contract.ts';
 import { orders } from './contract.ts';
-import { endStatus, type PricedLine } from './order.ts';
+import { CUSTOMER_REQUEST, endStatus, type PricedLine } from './order.ts';
 import { moveOrder, moveOrderLater, recordHistory, recordRelease } from './order-store.ts';
 
 export interface FulfilmentData {
@@ -159,13 +159,15 @@ function shipStep({ shipping: parcels }: Calls): Steps['ship'] {
       return parcels.createShipment({ orderId, customerId, address, items: items.map(({ productId, name, quantity }) => ({ productId, name, quantity })) }, call);
     },
     async settle(data, result: { outcome: string; trackingNumber: string | null }, tx) {
+      // Stopped before it was made, of which shipping has nothing to report.
+      if (result.outcome === 'cancelled') return compensate(CUSTOMER_REQUEST);
       if (result.outcome !== 'created') return compensate('SHIPPING_FAILED');
       await moveOrder(tx, { id: data.orderId, from: ['paid'], to: 'confirmed', event: 'order_confirmed', detail: `Shipment ${result.trackingNumber} is being prepared` });
       tx.publish(orders.events.orderConfirmed, facts(data));
       return { do: 'wait', step: 'dispatch', timeoutMs: Number.POSITIVE_INFINITY };
     },
     async undo({ orderId }, call) {
-      await parcels.cancelShipment({ orderId, reason: 'CUSTOMER_REQUEST' }, call);
+      await parcels.cancelShipment({ orderId, reason: CUSTOMER_REQUEST }, call);
     },
   };
 }

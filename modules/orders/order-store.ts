@@ -67,10 +67,10 @@ export async function ordersAfter(db: Sql, after: string | null, limit: number):
   return db.sql<OrderRow>(`${WITH_ITEMS} where ($1::uuid is null or o.id > $1) order by o.id limit $2`, [after, limit]);
 }
 
-/** Locks an order that is known to exist: orders are never deleted. */
-export async function lockStatus(tx: Transaction, id: string): Promise<{ status: OrderStatus; reason: string | null }> {
-  const [row] = await tx.sql<{ status: OrderStatus; reason: string | null }>('select status, status_reason as reason from customer_order where id = $1 for update', [id]);
-  return row!;
+/** Locks an order's row against moves, not against entries of its history. @returns undefined where there is no such order */
+export async function lockOrder(tx: Transaction, id: string): Promise<{ status: OrderStatus; reason: string | null } | undefined> {
+  const [row] = await tx.sql<{ status: OrderStatus; reason: string | null }>('select status, status_reason as reason from customer_order where id = $1 for no key update', [id]);
+  return row;
 }
 
 /** An event of another module about an order. */

@@ -9,6 +9,9 @@ export type OrderStatus = (typeof statuses)[number];
 /** Why an order ended without a delivery. */
 export type EndReason = 'OUT_OF_STOCK' | 'PAYMENT_DECLINED' | 'PAYMENT_TIMEOUT' | 'CUSTOMER_REQUEST' | 'SHIPPING_FAILED' | 'RESERVATION_EXPIRED';
 
+/** Also by staff on the customer's behalf; the only reason for which orders has a shipment cancelled. */
+export const CUSTOMER_REQUEST: EndReason = 'CUSTOMER_REQUEST';
+
 export interface Line {
   readonly productId: string;
   readonly quantity: number;

@@ -1,7 +1,8 @@
 /** Orders through the public door: every way that an order can go. */
+import pg from 'pg';
 import t from 'tap';
 import { createIdempotency } from '#kernel';
-import { type Reply, testShop } from '#testing';
+import { type Reply, type SignedIn, testShop } from '#testing';
 import { catalog } from '../catalog/contract.ts';
 import { shipping } from '../shipping/contract.ts';
 import { Orders } from './orders.ts';
@@ -11,6 +12,13 @@ let stopAt: (point: string) => Promise<void> | void = () => undefined;
 const shop = await testShop(t, { probe: (point) => stopAt(point), settings: { PAYMENT_TIMEOUT: '2s', PAYMENT_GATEWAY_TIMEOUT_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_POLL_MS: '200', EVENT_RETRY_MAX_MS: '500', EVENT_MAX_ATTEMPTS: '100' } });
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const admin = await shop.admin();
+
+/** What moves an order that is in `status`. */
+interface Mover {
+  readonly cardToken?: string;
+  readonly status: string;
+  start(orderId: string, token: string): Promise<unknown>;
+}
 
 interface OrderInput {
   items: { productId: string; quantity: number }[];
@@ -133,6 +141,27 @@ t.test('a cancellation succeeds although shipping\'s report ends the order first
   const product = await shop.product({ stock: 1 });
   const placed = await place(customer.token, { items: [{ productId: product.id, quantity: 1 }], cardToken: 'tok_visa' });
   await untilStatus(customer.token, placed.body.id, 'confirmed');
+  const cancelled = await cancelWhile(customer, placed.body.id, async () => untilStatus(customer.token, placed.body.id, 'cancelled'));
+  t.match(cancelled, { status: 'cancelled', statusReason: 'CUSTOMER_REQUEST' });
+});
+
+t.test('a cancellation succeeds although the shipment that it forestalled ends the order first', async (t) => {
+  const customer = await shop.customer();
+  const product = await shop.product({ stock: 1 });
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  stopAt = (point) => (point === 'saga:fulfilment:ship:before' ? released : undefined);
+  const placed = await place(customer.token, { items: [{ productId: product.id, quantity: 1 }], cardToken: 'tok_visa' });
+  await untilStatus(customer.token, placed.body.id, 'paid');
+  const cancelled = await cancelWhile(customer, placed.body.id, async () => {
+    release();
+    await untilStatus(customer.token, placed.body.id, 'cancelled');
+  });
+  t.match(cancelled, { status: 'cancelled', statusReason: 'CUSTOMER_REQUEST' });
+  await shop.until(async () => (await stock(product.id)).on_hand === 1, 'the piece to be back');
+});
+
+/** Cancels an order; `meanwhile` runs between the stop of its shipment and the end of the order. */
+async function cancelWhile(customer: SignedIn, orderId: string, meanwhile: () => Promise<unknown>) {
   const { db, parts } = shop.module('orders');
   const service = new Orders({
     db,
@@ -142,7 +171,7 @@ t.test('a cancellation succeeds although shipping\'s report ends the order first
         ...shop.client(shipping),
         async cancelShipment(input, call) {
           const answer = await shop.client(shipping).cancelShipment(input, call);
-          await untilStatus(customer.token, placed.body.id, 'cancelled');
+          await meanwhile();
           return answer;
         },
       },
@@ -151,9 +180,38 @@ t.test('a cancellation succeeds although shipping\'s report ends the order first
     idempotency: createIdempotency(),
     paymentTimeoutMs: 1_000,
   });
-  const cancelled = await service.cancel(placed.body.id, { id: customer.id, role: 'customer' }, shop.call());
-  t.match(cancelled, { status: 'cancelled', statusReason: 'CUSTOMER_REQUEST' });
-});
+  return service.cancel(orderId, { id: customer.id, role: 'customer' }, shop.call());
+}
+
+for (const [what, { cardToken, status, start }] of Object.entries<Mover>({
+  'a payment': { status: 'awaiting_payment', start: async (orderId, token) => shop.request('POST', '/api/v1/payments', { token, body: { orderId, method: 'card', cardToken: 'tok_visa' } }) },
+  'a shipment that leaves': {
+    cardToken: 'tok_visa',
+    status: 'confirmed',
+    async start(orderId) {
+      const { body } = await shop.request('GET', `/api/v1/shipments?orderId=${orderId}`, { token: admin.token });
+      return shop.request('POST', `/api/v1/shipments/${body.items[0].id}/dispatch`, { token: admin.token });
+    },
+  },
+  'a shipment that is cancelled': { cardToken: 'tok_visa', status: 'confirmed', start: async (orderId) => shop.client(shipping).cancelShipment({ orderId, reason: 'lost' }, shop.call()) },
+  'a step that is given up': { cardToken: 'tok_gateway_down', status: 'pending', start: async () => undefined },
+})) {
+  t.test(`${what} moves the order before its saga, as the saga does: neither waits for the other`, async (t) => {
+    const customer = await shop.customer();
+    const product = await shop.product();
+    const { body: order } = await place(customer.token, { items: [{ productId: product.id, quantity: 1 }], ...(cardToken && { cardToken }) });
+    await untilStatus(customer.token, order.id, status);
+    const rival = new pg.Client(shop.adminUrlOf('orders'));
+    await rival.connect();
+    t.teardown(async () => rival.end());
+    await rival.query('begin');
+    await rival.query('select from orders.customer_order where id = $1 for no key update', [order.id]);
+    await start(order.id, customer.token);
+    await shop.until(async () => (await rival.query('select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))')).rowCount, 'somebody to wait for the order');
+    t.equal((await rival.query('select from orders_outbox.saga where id = $1 for update skip locked', [order.id])).rowCount, 1, 'nobody holds the saga');
+    await rival.query('rollback');
+  });
+}
 
 t.test('a cancellation that has stopped the parcel and then loses its connection does not claim to have done nothing', async (t) => {
   const customer = await shop.customer();

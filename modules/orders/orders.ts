@@ -4,8 +4,8 @@ import type { catalog } from '../catalog/contract.ts';
 import type { shipping } from '../shipping/contract.ts';
 import { orders } from './contract.ts';
 import { facts, type FulfilmentData, type Step } from './fulfilment.ts';
-import { type EndReason, everyProductCanBeOrdered, type Line, noProductIsOrderedInExcess, orderCanBeCancelled, pricesAreTakenFromTheCatalog, sameProductsAreAddedUp, shipmentMayExist, totalOf } from './order.ts';
-import { type Fact, findOrder, historyOf, insertOrder, listOrders, lockStatus, type NewOrder, type OrderRow, ordersAfter, recordFacts } from './order-store.ts';
+import { CUSTOMER_REQUEST, everyProductCanBeOrdered, type Line, noProductIsOrderedInExcess, orderCanBeCancelled, pricesAreTakenFromTheCatalog, sameProductsAreAddedUp, shipmentMayExist, totalOf } from './order.ts';
+import { type Fact, findOrder, historyOf, insertOrder, listOrders, lockOrder, type NewOrder, type OrderRow, ordersAfter, recordFacts } from './order-store.ts';
 
 export interface OrderRequest {
   readonly items: readonly Line[];
@@ -34,7 +34,6 @@ type PricedOrder = NewOrder & { readonly shippingAddress: FulfilmentData['addres
 /** Longer than any payment may take, so that stock is not given away between the payment and its commit. */
 const RESERVATION_MARGIN_MS = 15 * 60_000;
 const CANCEL_TRIES = 5;
-const CUSTOMER_REQUEST: EndReason = 'CUSTOMER_REQUEST';
 
 export class Orders {
   readonly #options: OrdersOptions;
@@ -104,7 +103,6 @@ export class Orders {
    * @throws ContractError ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE
    */
   async cancel(id: string, actor: Actor, call: Call): Promise<OrderView> {
-    await this.#visible(id, actor, call);
     for (let tries = 0; tries < CANCEL_TRIES; tries += 1) {
       const { status } = await this.#visible(id, actor, call);
       if (!orderCanBeCancelled(status)) throw notCancellable(id, status);
@@ -155,7 +153,7 @@ export class Orders {
   /** False when a shipment may have come into being since it was looked at. */
   async #abort(id: string, stopped: boolean, call: Call): Promise<boolean> {
     return this.#options.db.transaction({ call }, async (tx) => {
-      const { status, reason } = await lockStatus(tx, id);
+      const { status, reason } = (await lockOrder(tx, id))!;
       // Shipping's report that the shipment was stopped may have come first and ended the order for us.
       if (stopped && status === 'cancelled' && reason === CUSTOMER_REQUEST) return true;
       if (!orderCanBeCancelled(status)) throw notCancellable(id, status);

@@ -166,14 +166,22 @@ export class SagaRunner {
   /** @returns the instance as it stands now when there is more to do at once */
   async #advance(saga: RunnableSaga, row: SagaRow, slot: Slot): Promise<SagaRow | undefined> {
     try {
+      return await this.#tried(saga, row, slot);
+    } catch (error) {
+      if (isOvertaken(error)) return saga.load(row.id);
+      throw error;
+    }
+  }
+
+  async #tried(saga: RunnableSaga, row: SagaRow, slot: Slot): Promise<SagaRow | undefined> {
+    try {
       if (row.status === 'running') return await this.#runStep(saga, row, slot);
       if (row.status === 'waiting') return await this.#timeOut(saga, row);
       if (row.status === 'compensating') return await this.#undo(saga, row, slot);
       return undefined;
     } catch (error) {
-      if (error instanceof SagaMoved || error instanceof Unchanged) return saga.load(row.id);
-      await this.#failed(saga, row, error);
-      return undefined;
+      if (isOvertaken(error)) throw error;
+      return this.#failed(saga, row, error);
     }
   }
 
@@ -207,7 +215,7 @@ export class SagaRunner {
       span.end();
       return result;
     } catch (error) {
-      span.end(error instanceof SagaMoved || error instanceof Unchanged ? undefined : error);
+      span.end(isOvertaken(error) ? undefined : error);
       throw error;
     }
   }
@@ -275,15 +283,14 @@ export class SagaRunner {
   }
 
   /** Later again, or give up where the step allows it. */
-  async #failed(saga: RunnableSaga, row: SagaRow, error: unknown): Promise<void> {
+  async #failed(saga: RunnableSaga, row: SagaRow, error: unknown): Promise<SagaRow | undefined> {
     const call = this.#call(saga, row, undefined);
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     this.#options.log.warn({ err: error, saga: saga.definition.name, sagaId: row.id, step: row.step, attempts: row.attempts + 1, traceId: call.traceId }, 'a saga step failed; it is tried again');
     const since = row.failing_since ?? new Date();
     const step = saga.definition.steps[row.step];
     if (row.status === 'running' && step?.giveUpAfterMs !== undefined && Date.now() - since.getTime() >= step.giveUpAfterMs) {
-      await saga.db.transaction({ call }, async (tx) => void (await saga.abort(tx, row.id, step.giveUpReason ?? 'GAVE_UP')));
-      return;
+      return this.#settled(saga, row, undefined, async () => ({ do: 'compensate', reason: step.giveUpReason ?? 'GAVE_UP' }));
     }
     const delay = this.#backoffMs(row.attempts + 1);
     await saga.db.sql(
@@ -292,6 +299,7 @@ export class SagaRunner {
       [saga.definition.name, row.id, since, message, delay, row.version],
     );
     this.#later(saga.definition.name, row.id, delay);
+    return undefined;
   }
 
   #backoffMs(attempts: number): number {
@@ -328,6 +336,11 @@ async function moveOrThrow(saga: RunnableSaga, tx: Transaction, row: SagaRow, ne
   const moved = await saga.move(tx, row, next, 'runner');
   if (!moved) throw new SagaMoved();
   return moved;
+}
+
+/** Somebody else has moved the instance meanwhile. */
+function isOvertaken(error: unknown): boolean {
+  return error instanceof SagaMoved || error instanceof Unchanged;
 }
 
 function unlessAtRest(row: SagaRow): SagaRow | undefined {

@@ -54,9 +54,10 @@ export interface Saga<Data = never, Step extends string = string> {
   begin(tx: Transaction, id: string, data: Data): Promise<void>;
   /**
    * Hands a waiting instance what it waits for; `false` when it does not wait at that step (any more).
-   * Runs the step's `settle` with `result` in the caller's transaction.
+   * Runs the step's `settle` with `result` in the caller's transaction. It locks the instance, which the runner does after the rows that
+   * `settle` changes: a caller that another one may cross locks those rows before.
    */
   signal(tx: Transaction, id: string, step: Step, result: unknown): Promise<boolean>;
-  /** Turns to compensation in the caller's transaction; `false` when the instance has ended or is at it already. */
+  /** Turns to compensation in the caller's transaction, with locks as `signal`; `false` when the instance has ended or is at it already. */
   abort(tx: Transaction, id: string, reason: string): Promise<boolean>;
 }
