@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { type Discovery, staticDiscovery } from '../../src/wire/discovery.ts';
 import type { ServiceTokens } from '../../src/wire/service-tokens.ts';
-import { internalOrigins, publicOrigins, type ReplicaAddress, type Topology } from '../topology/topology.ts';
+import { internalOrigins, originOf, publicOrigins, type ReplicaAddress, type Topology } from '../topology/topology.ts';
 import { DnsAddresses, type DnsName } from './dns-discovery.ts';
 import { RegistryClient } from './registry-client.ts';
 
@@ -25,12 +25,8 @@ export function discoveryOf(topology: Topology, { caller, tokens, log }: Seeker)
   const { discovery, registry } = topology;
   if (discovery === 'dns') return byDns(topology);
   if (discovery === 'static') return { internal: staticDiscovery(internalOrigins(topology)), public: staticDiscovery(publicOrigins(topology)) };
-  const client = new RegistryClient({ url: registryUrl(registry!), caller, tokens, log });
+  const client = new RegistryClient({ url: originOf(registry!), caller, tokens, log });
   return { internal: client.discovery('internal'), public: client.discovery('public') };
-}
-
-export function registryUrl({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `http://${host}:${port}`;
 }
 
 /** The replicas of a service share a name, and thus their ports. */

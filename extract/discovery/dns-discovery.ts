@@ -7,9 +7,10 @@
  *   looking --DNS is away------------------> those of the last time
  */
 import { lookup, Resolver } from 'node:dns/promises';
-import { isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Discovery, Origin } from '../../src/wire/discovery.ts';
+import { originOf } from '../topology/topology.ts';
 
 export interface DnsName {
   readonly host: string;
@@ -55,7 +56,7 @@ export class DnsAddresses {
 
   #originsOf(name: DnsName | undefined): Origin[] {
     const addresses = name ? (this.#found.get(name.host) ?? []) : [];
-    return addresses.map((address) => `http://${isIPv6(address) ? `[${address}]` : address}:${name!.port}`);
+    return addresses.map((address) => originOf({ host: address, port: name!.port }));
   }
 
   async #lookAgainAndAgain(): Promise<void> {

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'undici';
 import type { Life } from '../../src/life.ts';
-import type { Topology } from '../topology/topology.ts';
+import { originOf, type Topology } from '../topology/topology.ts';
 import { HEARTBEAT_MS, REGISTRY, type ReplicaRecord } from '../registry/protocol.ts';
-import { registryUrl, type Seeker } from './discovery-of.ts';
+import type { Seeker } from './discovery-of.ts';
 import type { RegistryAccess } from './registry-client.ts';
 
 const ANSWER_MS = 2_000;
@@ -22,9 +22,9 @@ export interface Registered {
 export function register(life: Pick<Life, 'onEnd'>, { name, modules, host, topology }: Registered, listening: Seeker & { public: string; internal: string }): void {
   const { discovery, registry } = topology;
   if (discovery !== 'registry') return;
-  const origin = (url: string): string => `http://${host}:${new URL(url).port}`;
+  const origin = (url: string): string => originOf({ host, port: Number(new URL(url).port) });
   const record = { service: name, modules: [...modules], public: origin(listening.public), internal: origin(listening.internal) };
-  const registration = new Registration({ url: registryUrl(registry!), ...listening }, record);
+  const registration = new Registration({ url: originOf(registry!), ...listening }, record);
   life.onEnd(() => registration.end());
 }
 

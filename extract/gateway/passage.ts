@@ -7,7 +7,7 @@
  *   sending --the deadline passes--> 503 DEADLINE_EXCEEDED
  *   sending --the answer begins--> answering
  *   answering --it ends--> done
- *   answering --it breaks off, or says nothing for as long as a deadline--> the client's connection is cut, so that half an answer is not taken for one
+ *   answering --it breaks off, or one side says or takes nothing for as long as a deadline--> the client's connection is cut, so that half an answer is not taken for one
  *   sending --the client closes its side after a second or more--> 499 CANCELLED, for one that listens all the same; aborted
  *   any --the client goes away--> aborted: the service sees its connection close
  *
@@ -16,7 +16,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Dispatcher } from 'undici';
-import { Watched, watch } from '../../src/calls/deadlines.ts';
+import { Watched, watch, watchDeadline } from '../../src/calls/deadlines.ts';
 import { CallError } from '../../src/contract/errors.ts';
 import { UNREACHED } from '../../src/wire/exchange.ts';
 import type { Replica, Replicas } from '../../src/wire/replicas.ts';
@@ -42,6 +42,8 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   #replica: Replica | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #upload: Upload | undefined;
+  /** That the client takes what it has been sent. */
+  #draining: Watched | undefined;
   #tries = 0;
   #over = false;
 
@@ -77,7 +79,16 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#raw.write(chunk)) return;
     controller.pause();
-    this.#raw.once('drain', () => controller.resume());
+    // undici has no time-out for an answer that is paused, and a client that takes nothing would hold a connection to the service.
+    const draining = watchDeadline(Date.now() + this.#options.silenceMs, () => {
+      this.#cut();
+      controller.abort(new Error('the client takes nothing'));
+    });
+    this.#draining = draining;
+    this.#raw.once('drain', () => {
+      draining.end();
+      controller.resume();
+    });
   }
 
   onResponseEnd(): void {
@@ -149,6 +160,7 @@ export class Passage extends Watched implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.#over = true;
+    this.#draining?.end();
     this.end();
     if (this.#replica) this.#replica.underWay -= 1;
   }

@@ -19,6 +19,8 @@ const REFRESH_MS = 60_000;
 const TIMEOUT_MS = 5_000;
 
 interface Known {
+  /** By `performance.now()`. */
+  readonly askedAt: number;
   readonly part: OpenApiDocument;
   readonly routes: KnownRoutes;
 }
@@ -58,7 +60,9 @@ export class ServiceDocuments {
 
   async #askAll(): Promise<void> {
     const asked = new Map<string, Promise<OpenApiDocument>>();
-    await Promise.all(this.#modules.map(async (module) => this.#ask(module, asked)));
+    const latest = performance.now() - REFRESH_MS;
+    const due = this.#modules.filter(({ name }) => (this.#known.get(name)?.askedAt ?? Number.NEGATIVE_INFINITY) <= latest);
+    await Promise.all(due.map(async (module) => this.#ask(module, asked)));
     if (this.#stopped) return;
     const isComplete = this.#modules.every(({ name }) => this.#known.has(name));
     this.#timer = setTimeout(() => void this.#askAll(), isComplete ? REFRESH_MS : UNKNOWN_AGAIN_MS).unref();
@@ -72,7 +76,7 @@ export class ServiceDocuments {
     asked.set(replica.origin, question);
     try {
       const part = partOf(await question, prefixes);
-      this.#known.set(name, { part, routes: new KnownRoutes(part.paths!) });
+      this.#known.set(name, { askedAt: performance.now(), part, routes: new KnownRoutes(part.paths!) });
     } catch (error) {
       if (!this.#stopped) this.#log.debug({ err: error, callee: name }, 'a service does not say which routes it has; it is asked again');
     }

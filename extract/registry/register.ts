@@ -23,18 +23,22 @@ interface Entry {
 }
 
 const SILENCES = 2;
+/** Longer than between two looks at the time: the register itself has stood still, and heartbeats may lie unread. */
+const PAUSE_MS = 1_000;
 
 export class Register {
   readonly #epoch = randomUUID().slice(0, 8);
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: () => void;
-  readonly #startedAt: number;
+  #startedAt: number;
+  #passedAt: number;
   #settling = true;
   #changes = 0;
 
   /** @param now in milliseconds, of a clock that is never set back; as everywhere here */
   constructor(now: number, onChange: () => void) {
     this.#startedAt = now;
+    this.#passedAt = now;
     this.#onChange = onChange;
   }
 
@@ -84,12 +88,20 @@ export class Register {
     this.#changed();
   }
 
-  /** Forgets those that are silent for too long. */
+  /** Forgets those that are silent for too long, by the time in which they could have been heard; to be called twice a second. */
   passTime(now: number): void {
+    const passed = now - this.#passedAt;
+    this.#passedAt = now;
+    if (passed > PAUSE_MS) this.#wait(passed);
     for (const [id, { seenAt }] of this.#entries) if (now - seenAt > EXPIRY_MS) this.deregister(id);
     if (!this.#settling || now - this.#startedAt <= EXPIRY_MS) return;
     this.#settling = false;
     this.#changed();
+  }
+
+  #wait(ms: number): void {
+    this.#startedAt += ms;
+    for (const entry of this.#entries.values()) entry.seenAt += ms;
   }
 
   #changed(): void {

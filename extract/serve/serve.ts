@@ -1,6 +1,8 @@
 /** `serve <module>…`: runs just those modules, as a service. */
+import { lookup } from 'node:dns/promises';
 import { discoverModules } from '../../src/host/discover.ts';
 import { Life, say } from '../../src/life.ts';
+import { StartError } from '../../src/settings/start-error.ts';
 import { type Command, readArguments, requireModules, UsageError } from '../command.ts';
 import { readTopology } from '../topology/read-topology.ts';
 import { type Service, serviceHosting, type Topology } from '../topology/topology.ts';
@@ -21,12 +23,14 @@ Settings are environment variables, as for npm start (docs/settings.md), and:
 
   PORT, INTERNAL_PORT   in place of the topology's
   <MODULE>_DATABASE_URL its database; without it one of its own is made on the server of DATABASE_URL, or on the embedded one
+  TRUST_PROXY           whose word on clients' addresses is taken (default: the gateway's)
   SERVICE_SECRET        signs the tokens by which services know each other; needed in production
 
 Exit codes: 0 after a signal, 1 where it cannot start, 2 for arguments or settings that make no sense.
 `;
 
 const ANY_ADDRESS = ['0.0.0.0', '::'];
+const THIS_MACHINE = '127.0.0.1, ::1';
 
 const options = { topology: { type: 'string' }, replica: { type: 'string' }, 'stub-peers': { type: 'boolean' } } as const;
 
@@ -47,7 +51,7 @@ export const command: Command = {
     const service = isStubbed ? stubbed(serviceOf(topology, modules)) : serviceOf(topology, modules);
     const address = service.replicas[replicaOf(values['replica']) - 1];
     if (!address) throw new UsageError(`${service.name} has ${service.replicas.length} replicas in the topology ${topology.name}`, `Name one from 1 to ${service.replicas.length}.`);
-    const env = { PORT: String(address.port), HOST: address.host, INTERNAL_PORT: String(address.internalPort ?? 0), INTERNAL_HOST: address.host, ...(!isStubbed && behindGateway(topology)), ...process.env };
+    const env = { PORT: String(address.port), HOST: address.host, INTERNAL_PORT: String(address.internalPort ?? 0), INTERNAL_HOST: address.host, ...(!isStubbed && (await behindGateway(topology))), ...process.env };
     const stubs = isStubbed ? await stubTokens() : undefined;
     await Life.run(async (life) => {
       await startService(life, { name: service.name, modules, database: service.database, topology, host: address.host, stubs, env });
@@ -75,9 +79,12 @@ function replicaOf(given: string | boolean | undefined): number {
   return number;
 }
 
-/** What the gateway says of a request's client is believed. */
-function behindGateway({ gateway }: Topology): Record<string, string> {
+/** What the gateway says of a request's client is believed. One that listens on every address of this machine comes from this machine. */
+async function behindGateway({ gateway }: Topology): Promise<Record<string, string>> {
   if (!gateway) return {};
-  // One that listens on every address of this machine comes from this machine.
-  return { TRUST_PROXY: ANY_ADDRESS.includes(gateway.host) ? '127.0.0.1, ::1' : gateway.host };
+  if (ANY_ADDRESS.includes(gateway.host)) return { TRUST_PROXY: THIS_MACHINE };
+  const addresses = await lookup(gateway.host, { all: true }).catch((error: Error) => {
+    throw new StartError(`the gateway's host ${gateway.host} cannot be looked up: ${error.message}`, 'Mend gateway.host in the topology, or name the gateway\'s addresses in TRUST_PROXY.');
+  });
+  return { TRUST_PROXY: addresses.map(({ address }) => address).join(', ') };
 }

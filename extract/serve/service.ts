@@ -59,14 +59,14 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   const keep = settings.NODE_ENV !== 'production' && { keep: keepIn(settings.DATA_DIR, adminUrl) };
   const host = await startHost({ modules, hosted: options.modules, peers, adminUrl, settings, moduleSettings: values, log, onNote: say, tracing: tracing?.tracing, ...keep });
   life.onEnd(() => host.stop());
-  const internalUrl = await listenInternally(life, host, { modules, tokens, service });
+  const internalUrl = await listenInternally(life, host, { modules, tokens, service, settings });
   if (!options.stubs) register(life, options, { ...seeker, public: host.url, internal: internalUrl });
   tellParent({ public: host.url, internal: internalUrl });
   say(`${options.name} (${options.modules.join(', ')}) is up after ${(performance.now() / 1_000).toFixed(1)} s: public ${host.url}, internal ${internalUrl}`);
 }
 
-async function listenInternally(life: Life, host: Host, { modules, tokens, service }: { modules: readonly AnyModule[]; tokens: ServiceTokens; service: ServiceSettings }): Promise<string> {
-  const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log });
+async function listenInternally(life: Life, host: Host, { modules, tokens, service, settings }: { modules: readonly AnyModule[]; tokens: ServiceTokens; service: ServiceSettings; settings: KernelSettings }): Promise<string> {
+  const internal = await createInternalServer({ modules: served(host, modules), tokens, log: host.log, drain: { noticeMs: settings.SHUTDOWN_NOTICE_MS, timeoutMs: settings.SHUTDOWN_TIMEOUT_MS } });
   life.onEnd(() => internal.close());
   return listen(internal, { host: service.INTERNAL_HOST, port: service.INTERNAL_PORT }, 'INTERNAL_PORT');
 }

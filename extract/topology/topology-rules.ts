@@ -7,9 +7,11 @@ export interface Mistake {
   readonly message: string;
 }
 
+const LAST_PORT = 65_535;
+
 /** @param modules all modules that there are */
 export function mistakesIn(topology: Topology, modules: readonly string[]): Mistake[] {
-  return [...everyModuleRunsOnce(topology, modules), ...everyServiceCanBeReached(topology), ...noAddressIsTakenTwice(topology), ...theRegistryIsNamed(topology), ...freePortsAreTold(topology), ...dnsCounts(topology)];
+  return [...everyModuleRunsOnce(topology, modules), ...everyServiceCanBeReached(topology), ...noAddressIsTakenTwice(topology), ...portsExist(topology), ...theRegistryIsNamed(topology), ...freePortsAreTold(topology), ...dnsCounts(topology)];
 }
 
 function everyModuleRunsOnce({ services }: Topology, modules: readonly string[]): Mistake[] {
@@ -48,6 +50,11 @@ function noAddressIsTakenTwice({ services, gateway, registry }: Topology): Mista
     }
   }
   return mistakes;
+}
+
+function portsExist({ services }: Topology): Mistake[] {
+  const lasts = services.flatMap(({ name, replicas }) => (['port', 'internalPort'] as const).map((which) => ({ name, which, port: replicas.at(-1)![which] ?? 0 })));
+  return lasts.filter(({ port }) => port > LAST_PORT).map(({ name, which, port }) => ({ path: ['services', name, which], message: `the last replica of ${name} would listen on ${port}, but ports end at ${LAST_PORT}` }));
 }
 
 function theRegistryIsNamed({ discovery, registry }: Topology): Mistake[] {

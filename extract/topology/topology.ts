@@ -1,4 +1,5 @@
 /** A topology: which modules run in which services, where those are, and how they find each other. */
+import { isIPv6 } from 'node:net';
 import { OneOf, strict } from '../../src/contract/schemas.ts';
 import { type Static, Type } from '@sinclair/typebox';
 
@@ -85,6 +86,11 @@ function nth(port: number, n: number): number {
   return port === 0 ? 0 : port + n;
 }
 
+/** @param host an address or a name; IPv6 without brackets */
+export function originOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
 /** The service that hosts a module. */
 export function serviceHosting(topology: Topology, module: string): Service | undefined {
   return topology.services.find(({ modules }) => modules.includes(module));
@@ -92,12 +98,12 @@ export function serviceHosting(topology: Topology, module: string): Service | un
 
 /** Origins of the internal listeners by module, for those that have one. */
 export function internalOrigins(topology: Topology): Record<string, string[]> {
-  return originsBy(topology, ({ host, internalPort }) => internalPort && `http://${host}:${internalPort}`);
+  return originsBy(topology, ({ host, internalPort }) => internalPort && originOf({ host, port: internalPort }));
 }
 
 /** Origins of the public routes by module. */
 export function publicOrigins(topology: Topology): Record<string, string[]> {
-  return originsBy(topology, ({ host, port }) => `http://${host}:${port}`);
+  return originsBy(topology, originOf);
 }
 
 function originsBy({ services }: Topology, origin: (address: ReplicaAddress) => string | undefined | 0): Record<string, string[]> {

@@ -20,6 +20,11 @@ void t.test('services start after those they call, the gateway last', async (t) 
   }
 });
 
+void t.test('whose word on clients the gateway takes is not whose word services take', async (t) => {
+  for (const { name, env } of await planned('microservices')) t.strictSame(Object.hasOwn(env, 'TRUST_PROXY'), name !== 'gateway', name);
+  for (const { env } of await planned('monolith')) t.strictSame(env, {}, 'without a gateway there is nobody else to believe');
+});
+
 void t.test('services that call each other have a place, too', async (t) => {
   const order = (await planned('three-out')).map(({ name, wave }) => [wave, name]);
   t.strictSame(order.map(([, name]) => name).toSorted(), ['catalog', 'gateway', 'notifications', 'payments', 'shop']);

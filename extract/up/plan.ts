@@ -13,6 +13,8 @@ export interface ProcessPlan {
   /** Of its public routes; 0 where it takes a free one and tells which. */
   readonly port: number;
   readonly internalPort: number | undefined;
+  /** Variables in place of what all processes get. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** It starts after those of smaller waves, and stops before them. */
   readonly wave: number;
 }
@@ -21,7 +23,7 @@ export interface ProcessPlan {
 export function planOf(topology: Topology, modules: readonly AnyModule[]): ProcessPlan[] {
   const { registry, gateway, services } = topology;
   const waves = wavesOf(services, modules);
-  const replicas = services.flatMap((service) => service.replicas.map((address, n) => replica(service, address, n + 1, waves.get(service.name)!)));
+  const replicas = services.flatMap((service) => service.replicas.map((address, n) => replica(service, address, n + 1, waves.get(service.name)!, gateway ? BEHIND_GATEWAY : {})));
   const last = Math.max(0, ...waves.values()) + 1;
   return [
     ...(registry ? [single('registry', registry, 0)] : []),
@@ -30,13 +32,16 @@ export function planOf(topology: Topology, modules: readonly AnyModule[]): Proce
   ];
 }
 
+/** What stands before the gateway, it believes; services believe the gateway, as `serve` sees to. */
+const BEHIND_GATEWAY = { TRUST_PROXY: undefined };
+
 function single(name: string, { host, port }: { host: string; port: number }, wave: number): ProcessPlan {
-  return { name, modules: [], args: [name], host, port, internalPort: undefined, wave };
+  return { name, modules: [], args: [name], host, port, internalPort: undefined, env: {}, wave };
 }
 
-function replica({ name, modules, replicas }: Service, { host, port, internalPort }: ReplicaAddress, number: number, wave: number): ProcessPlan {
+function replica({ name, modules, replicas }: Service, { host, port, internalPort }: ReplicaAddress, number: number, wave: number, env: ProcessPlan['env']): ProcessPlan {
   const ofSeveral = replicas.length > 1;
-  return { name: ofSeveral ? `${name}-${number}` : name, modules, args: ['serve', ...modules, '--replica', String(number)], host, port, internalPort, wave };
+  return { name: ofSeveral ? `${name}-${number}` : name, modules, args: ['serve', ...modules, '--replica', String(number)], host, port, internalPort, env, wave };
 }
 
 /** By service: 1 where it calls nobody, else one more than the highest of those it calls. Two that call each other are taken as they come. */

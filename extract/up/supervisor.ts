@@ -64,7 +64,7 @@ export class Supervised {
     const { args, env, flags, logs, say } = this.#options;
     const { name } = this.plan;
     const show = (line: string | undefined): void => void (line === undefined || say(`[${name}] ${line}`));
-    const child = new Child({ args: [...this.plan.args, ...args], env, flags, onOutput: (line) => show(shown(line, logs)), onComplaint: (line) => this.#complain(line, show) });
+    const child = new Child({ args: [...this.plan.args, ...args], env: { ...env, ...this.plan.env }, flags, onOutput: (line) => show(shown(line, logs)), onComplaint: (line) => this.#complain(line, show) });
     this.#child = child;
     void child.ended.then((how) => this.#onEnd(how));
     return child;

@@ -173,11 +173,14 @@ export class Catalog {
     return [...found, ...loaded].filter((served) => served !== undefined).map((served) => served.product);
   }
 
-  /** One query for all that nobody else is loading already. */
+  /** One query for all that nobody else is loading already. What the cache loads later must be read later. */
   async #findMissing(keys: readonly string[], call: Call): Promise<(Served | undefined)[]> {
+    let isNow = true;
     let loading: Promise<Map<string, Served>> | undefined;
-    const load = async (key: string) => (await (loading ??= this.#load(keys, call))).get(key);
-    return Promise.all(keys.map(async (key) => this.#products.get(key, async () => load(key))));
+    const load = async (key: string) => (await (isNow ? (loading ??= this.#load(keys, call)) : this.#load([key], call))).get(key);
+    const found = keys.map(async (key) => this.#products.get(key, async () => load(key)));
+    isNow = false;
+    return Promise.all(found);
   }
 
   async #load(ids: readonly string[], call: Call): Promise<Map<string, Served>> {

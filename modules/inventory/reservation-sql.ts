@@ -1,5 +1,5 @@
 /**
- * The statements that move stock. Each is one round trip that commits by itself, so that a stock row stays locked
+ * The statements that move stock. Each but `EXPIRE` is one round trip that commits by itself, so that a stock row stays locked
  * only while the server works on it: with `begin`, statement and `commit` sent one by one the lock lasts two more
  * round trips, and the hottest product sets the pace of the shop (one row takes about 2,700 updates a second).
  *
@@ -58,7 +58,7 @@ export const RELEASE = settle(`
     case released_from when 'committed' then 1 else 0 end as on_hand_by,
     case released_from when 'reserved' then -1 else 0 end as reserved_by`);
 
-/** $1 how many at the most. Skips what a commit or release holds at the moment: that one has won. Returns the orders. */
+/** $1 how many at the most. Skips what a commit or release holds at the moment: that one has won. Returns the orders, whose events go with the commit. */
 export const EXPIRE = settle(`
   with due as materialized (
     select order_id from reservation where status = 'reserved' and expires_at <= now()

@@ -186,7 +186,7 @@ export class Charges {
     await book(tx, charged, { id: payment.id, orderId: payment.orderId, paymentId: payment.id, amount: money(payment) });
     tx.publish(payments.events.paymentCompleted, { ...factsOf(payment), transactionId: payment.transactionId! });
     if (payable.status === 'open') await markPaid(tx, payment.orderId);
-    if (payable.status === 'closed') await setAside(tx, payment, { amount: payment.amount, reason: payable.closeReason ?? 'closed', leaseMs: 0 });
+    if (payable.status === 'closed' && payment.amount > 0) await setAside(tx, payment, { amount: payment.amount, reason: payable.closeReason ?? 'closed', leaseMs: 0 });
   }
 
   /** A failed attempt answers nothing: its key stays free for the request to be repeated. */

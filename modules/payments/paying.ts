@@ -1,5 +1,5 @@
 /** The two ways to pay an order, the customer's and fulfilment's, over one and the same charging. */
-import { afterFirstCommit, type Call, CallError, type Database, type DeepReadonly, type Input, type KeyedRequest, type Output, refuse } from '#kernel';
+import { afterFirstCommit, type Call, CallError, type Database, type DeepReadonly, type Input, type KeyedRequest, type Output, refuse, type Sql } from '#kernel';
 import { answerTo, orderClosed, type Reply } from './answers.ts';
 import { type Charges, type Settled, type Start, unavailable, type Wish } from './charges.ts';
 import { payments } from './contract.ts';
@@ -74,14 +74,14 @@ export class Paying {
       const start = await charges.start(wish, call);
       if (start.is === 'started' || start.is === 'own') return { is: 'settled', ...(await afterFirstCommit(charges.carryOut(start.payment, cardToken, call))) };
       if (start.is === 'abandoned') await charges.resolve(start.payment, call);
-      else if (start.is === 'unknown' && (await waitFor(() => isPayableOf(db, wish.orderId, wish.customerId), until, call))) continue;
-      else if (start.is === 'in_hand' && (await waitFor(() => hasLeftHand(db, start.payment.id), until, call))) continue;
+      else if (start.is === 'unknown' && (await waitFor(() => isPayableOf(db.for(call), wish.orderId, wish.customerId), until, call))) continue;
+      else if (start.is === 'in_hand' && (await waitFor(() => hasLeftHand(db.for(call), start.payment.id), until, call))) continue;
       else return start;
     }
   }
 }
 
-async function hasLeftHand(db: Database, paymentId: string): Promise<boolean> {
+async function hasLeftHand(db: Sql, paymentId: string): Promise<boolean> {
   return (await db.sql(`select 1 from payment where id = $1 and status = 'pending' and leased_until > now()`, [paymentId])).length === 0;
 }
 

@@ -55,7 +55,7 @@ function readingRoutes(app: RouteApp, service: Support): void {
     },
     async (request) => {
       const { limit = 20, cursor, status, orderId } = request.query;
-      const { items, nextCursor } = await service.list({ status, orderId, limit, cursor }, actorOf(request));
+      const { items, nextCursor } = await service.list({ status, orderId, limit, cursor }, actorOf(request), request.call);
       return { items: items.map(ticketReply), nextCursor };
     },
   );
@@ -66,7 +66,7 @@ function readingRoutes(app: RouteApp, service: Support): void {
       config: { access: anybody, errors: ['TICKET_NOT_FOUND'] },
       schema: { tags, operationId: 'getTicket', summary: 'One ticket with its messages.', params, response: { 200: ConversationReply } },
     },
-    async (request) => conversationReply(await service.find(request.params.id, actorOf(request))),
+    async (request) => conversationReply(await service.find(request.params.id, actorOf(request), request.call)),
   );
 }
 

@@ -67,7 +67,7 @@ export class Support {
   }
 
   /** Newest first; customers see their own. */
-  async list(filter: TicketFilter, reader: Actor): Promise<TicketPage> {
+  async list(filter: TicketFilter, reader: Actor, call: Call): Promise<TicketPage> {
     const after = decodeCursor(filter.cursor, ['uuid'])?.[0] as string | undefined;
     const where = {
       ...own(reader),
@@ -75,14 +75,14 @@ export class Support {
       ...(filter.orderId !== undefined && { orderId: filter.orderId }),
       ...(after !== undefined && { id: { $lt: after } }),
     };
-    const rows = await this.#db.em().find(TicketEntity, where, { orderBy: { id: 'desc' }, limit: filter.limit + 1 });
+    const rows = await this.#db.for(call).em().find(TicketEntity, where, { orderBy: { id: 'desc' }, limit: filter.limit + 1 });
     const items = rows.slice(0, filter.limit);
     return { items, nextCursor: rows.length > filter.limit ? encodeCursor([items.at(-1)!.id]) : null };
   }
 
   /** @throws ContractError TICKET_NOT_FOUND, also for somebody else's */
-  async find(id: string, reader: Actor): Promise<Conversation> {
-    const em = this.#db.em();
+  async find(id: string, reader: Actor, call: Call): Promise<Conversation> {
+    const em = this.#db.for(call).em();
     const ticket = await em.findOne(TicketEntity, { id, ...own(reader) });
     if (!ticket) throw notFound(id);
     return { ticket, messages: await em.find(MessageEntity, { ticketId: id }, { orderBy: { id: 'asc' } }) };
@@ -111,7 +111,7 @@ export class Support {
       ticket.closedAt = ticket.updatedAt = new Date();
       tx.publish(support.events.ticketClosed, { ...factsOf(ticket), by: isStaff(actor.role) ? 'staff' : 'customer' });
     });
-    return this.find(id, actor);
+    return this.find(id, actor, call);
   }
 
   /** The order's id as orders write it. */

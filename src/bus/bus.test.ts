@@ -71,8 +71,10 @@ t.test('processes that know each other confirm within milliseconds', async (t) =
 t.test('what is too long for one notification arrives whole', async (t) => {
   const [a, b] = [await process(t, { alone: true }), await process(t)];
   const long = 'wörter \0 ☃ \ud800 '.repeat(3_000);
-  await a.bus.confirm('news', long);
-  t.same(b.heard, [long]);
+  // Parts that are equal to each other, too: PostgreSQL would tell of such a one once.
+  const even = 'x'.repeat(40_000);
+  for (const news of [long, even]) await a.bus.confirm('news', news);
+  t.same(b.heard, [long, even]);
 });
 
 t.test('confirmations that cross each other all resolve', async (t) => {

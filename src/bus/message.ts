@@ -9,7 +9,7 @@ export type Message =
   | { readonly kind: 'said'; readonly from: string; readonly topic: string; readonly payload: string; readonly confirm?: number }
   | { readonly kind: 'done'; readonly from: string; readonly confirm: number }
   | { readonly kind: 'bye'; readonly from: string }
-  | { readonly kind: 'part'; readonly from: string; readonly of: number; readonly more: boolean; readonly text: string };
+  | { readonly kind: 'part'; readonly from: string; readonly of: number; readonly part: number; readonly more: boolean; readonly text: string };
 
 const from = Type.String({ minLength: 1 });
 const Schema = Type.Union([
@@ -17,7 +17,7 @@ const Schema = Type.Union([
   Type.Object({ kind: Type.Literal('said'), from, topic: Type.String(), payload: Type.String(), confirm: Type.Optional(Type.Integer()) }),
   Type.Object({ kind: Type.Literal('done'), from, confirm: Type.Integer() }),
   Type.Object({ kind: Type.Literal('bye'), from }),
-  Type.Object({ kind: Type.Literal('part'), from, of: Type.Integer(), more: Type.Boolean(), text: Type.String() }),
+  Type.Object({ kind: Type.Literal('part'), from, of: Type.Integer(), part: Type.Integer(), more: Type.Boolean(), text: Type.String() }),
 ]);
 
 /** PostgreSQL refuses a notification of 8,000 bytes or more. */
@@ -25,7 +25,7 @@ const MAX_BYTES = 7_900;
 /** Leaves room for the envelope of a part; base64 needs no escapes in JSON. */
 const PART_CHARACTERS = 7_600;
 
-/** One notification for almost everything, several for what is too long for one. */
+/** One notification for almost everything, several for what is too long for one. They are numbered: PostgreSQL leaves out a notification that a transaction has made already. */
 export function encode(message: Message, number: number): string[] {
   const text = JSON.stringify(message);
   if (Buffer.byteLength(text) <= MAX_BYTES) return [text];
@@ -33,7 +33,7 @@ export function encode(message: Message, number: number): string[] {
   const parts: string[] = [];
   for (let at = 0; at < long.length; at += PART_CHARACTERS) {
     const more = at + PART_CHARACTERS < long.length;
-    parts.push(JSON.stringify({ kind: 'part', from: message.from, of: number, more, text: long.slice(at, at + PART_CHARACTERS) } satisfies Message));
+    parts.push(JSON.stringify({ kind: 'part', from: message.from, of: number, part: parts.length, more, text: long.slice(at, at + PART_CHARACTERS) } satisfies Message));
   }
   return parts;
 }

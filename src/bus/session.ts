@@ -59,6 +59,8 @@ export class Session {
       connectionString: options.connectionString,
       application_name: 'cleave-bus',
       connectionTimeoutMillis: CONNECT_MS,
+      // No beat watches over the first statement.
+      query_timeout: CONNECT_MS,
       stream: () => this.#socket,
     });
     this.#client.on('error', (error) => this.#end(error));

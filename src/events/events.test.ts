@@ -130,6 +130,18 @@ for (const point of ['before', 'loaded', 'applied', 'committed']) {
   });
 }
 
+t.test('an event that is twice in a batch has its effect once', async (t) => {
+  const id = uuidv7();
+  await hit(id);
+  await shop.until(async () => (await seen(id, 'first')).length === 1, 'the event');
+  const [event] = await shop.sql<{ data: Hit }>('ping_outbox', `select data from job where data->>'aggregateId' = $1`, [id]);
+  const twin = { ...event!.data, id: uuidv7() };
+  const tries: string[] = [];
+  behaviour = (subscriber, { id: handled }) => void tries.push(`${subscriber} ${handled}`);
+  t.match(await shop.host.module('pong').intakes.get('pong.first')!.handle([twin, twin]), [{ outcome: 'handled' }, { outcome: 'handled' }]);
+  t.same(tries, [`first ${twin.id}`]);
+});
+
 t.test('a transaction that commits late is not skipped', async (t) => {
   const [late, early] = [uuidv7(), uuidv7()];
   let open!: () => void;

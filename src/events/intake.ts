@@ -153,7 +153,8 @@ export class Intake {
     await this.#options.db.transaction({ call }, async (tx) => {
       const fresh = await this.#record(tx, events);
       for (const { event, handler, loaded, call: own } of prepared) {
-        if (!fresh.has(event.id)) continue;
+        // Taken out, because one that is twice in a batch is new but once.
+        if (!fresh.delete(event.id)) continue;
         call.throwIfOver();
         await (handler as unknown as AnyHandler).apply(event, own === call ? tx : tx.for(own), loaded);
       }

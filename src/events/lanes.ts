@@ -54,7 +54,7 @@ export class Lanes {
 
   /** Gets rid of all that waits and is not held up by its own aggregate. */
   spill(): void {
-    if (this.#ready.size > 0) void this.#work(this.#take(Number.POSITIVE_INFINITY), async (batch) => this.#options.spill(batch));
+    if (this.#ready.size > 0) void this.#spill(this.#take(Number.POSITIVE_INFINITY));
   }
 
   /** Forgets what has not been started; resolves when what runs has settled. */
@@ -84,6 +84,12 @@ export class Lanes {
     await this.#work(batch, async (events) => this.#options.run(events));
     this.#batches -= 1;
     this.#movedAt = performance.now();
+    this.pump();
+  }
+
+  /** What came meanwhile for an aggregate that was being spilt has nobody else who would start it. */
+  async #spill(batch: EventEnvelope[]): Promise<void> {
+    await this.#work(batch, async (events) => this.#options.spill(events));
     this.pump();
   }
 

@@ -13,6 +13,9 @@ import { PreparedClient } from '../database/prepared-client.ts';
 import type { EventSink } from '../database/transaction.ts';
 import { ownedIf } from './parking.ts';
 
+/** Long enough for the upkeep of an outbox that has grown for long. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+
 export interface OutboxOptions {
   readonly module: string;
   /** Connection string of the module's runtime role. */
@@ -40,7 +43,9 @@ export class Outbox implements EventSink {
       Client: PreparedClient,
       max: 2,
       // A plan made while the outbox was small would read all of it, 10 ms a look, until statistics are made anew.
-      options: '-c enable_seqscan=off',
+      options: `-c enable_seqscan=off -c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
+      connectionTimeoutMillis: 5_000,
+      answerMs: STATEMENT_TIMEOUT_MS + 10_000,
       application_name: `cleave:${options.module}:outbox`,
       idleTimeoutMillis: 60_000,
     } as pg.PoolConfig);

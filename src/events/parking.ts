@@ -1,7 +1,8 @@
 /**
  * Events that a subscriber could not handle yet, in the publisher's database: `event_delivery`.
  *
- *   (absent) --handler failed--> head: waiting with next_at --failed again--> head, later
+ *   (absent) --handler failed--> head: waiting with next_at --failed again--> head, later; where one try is all: dead
+ *   (absent) --not tried, for want of room--> head that has had no try
  *   (absent) --an earlier event of the aggregate waits--> follower: waiting without next_at
  *   head --handled--> (deleted; the next follower becomes head)
  *   head --failed for the last time--> dead (the next follower becomes head)
@@ -82,14 +83,16 @@ export class Parking {
   }
 
   /** @returns whether the lane has waiting events now: not when the event was a dead letter already */
-  async park(subscriber: string, event: EventEnvelope, failure: { error: string } | undefined): Promise<boolean> {
+  async park(subscriber: string, event: EventEnvelope, failure: { error: string; tries: number } | undefined): Promise<boolean> {
+    const state = failure?.tries === 1 && this.isLastTry({ attempts: 0 }) ? 'dead' : 'waiting';
     // A replayed event may be older than the lane's head: it goes first then, and nothing behind it would give it a time.
     const delay = failure ? backoffMs(this.#policy, 1) : null;
     return this.#change(
       `put as (insert into ${this.#table} (subscriber, event_id, aggregate_id, envelope, state, attempts, next_at, last_error)
-         select $2, $3, $4, $5, 'waiting', $6, now() + coalesce($7::int, case when exists (${this.#earlier}) then null else 0 end) * interval '1 ms', $8 from mine on conflict do nothing returning 1),
-       left_over as (select 1 from put union all select 1 from ${this.#table} where subscriber = $2 and aggregate_id = $4 and state = 'waiting')`,
-      [subscriber, event.id, event.aggregateId, JSON.stringify(event), failure ? 1 : 0, delay, failure?.error ?? null],
+         select $2, $3, $4, $5, $9, $6, now() + case when $9 = 'waiting' then coalesce($7::int, case when exists (${this.#earlier}) then null else 0 end) end * interval '1 ms', $8
+         from mine on conflict do nothing returning state),
+       left_over as (select 1 from put where state = 'waiting' union all select 1 from ${this.#table} where subscriber = $2 and aggregate_id = $4 and state = 'waiting')`,
+      [subscriber, event.id, event.aggregateId, JSON.stringify(event), failure?.tries ?? 0, delay, failure?.error ?? null, state],
     );
   }
 
@@ -110,7 +113,7 @@ export class Parking {
   }
 
   /** Whether the next failure is the last one, so that the event becomes a dead letter. */
-  isLastTry({ attempts }: Parked): boolean {
+  isLastTry({ attempts }: Pick<Parked, 'attempts'>): boolean {
     return attempts + 1 >= this.#policy.maxAttempts;
   }
 
@@ -127,6 +130,14 @@ export class Parking {
     return this.#change(
       `left_over as (update ${this.#table} set attempts = $4, next_at = now() + $5::int * interval '1 ms', last_error = $6 from mine where subscriber = $2 and event_id = $3 returning 1)`,
       [subscriber, envelope.id, tried, backoffMs(this.#policy, tried), error],
+    );
+  }
+
+  /** Later again, for a try that was none. @returns whether the lane has waiting events still */
+  async postponed({ subscriber, envelope, attempts }: Parked): Promise<boolean> {
+    return this.#change(
+      `left_over as (update ${this.#table} set next_at = now() + $4::int * interval '1 ms' from mine where subscriber = $2 and event_id = $3 returning 1)`,
+      [subscriber, envelope.id, backoffMs(this.#policy, Math.max(1, attempts))],
     );
   }
 

@@ -257,6 +257,69 @@ t.test('a relay that was replaced by another owner neither parks nor passes on a
   await untilSeen(id, 'first', [1, 2, 3], patient);
 });
 
+t.test('what came while its aggregate was spilt is started, though nobody else is there to start it', async (t) => {
+  const [hung, spilt] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const started: string[] = [];
+  const lanes = new Lanes({ concurrency: 1, batchSize: 50, spill: async () => spilt.promise, async run(batch) {
+      started.push(...batch.map((event) => event.id));
+      await hung.promise;
+    } });
+  const offer = (id: string, aggregateId: string): void => lanes.offer({ id, aggregateId } as unknown as EventEnvelope);
+  offer('1', 'a');
+  lanes.pump();
+  offer('2', 'b');
+  lanes.spill();
+  hung.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  offer('3', 'b');
+  lanes.pump();
+  t.same(started, ['1'], 'its aggregate is being spilt');
+  spilt.resolve();
+  await shop.until(() => started.length === 2, 'the event that came meanwhile');
+  t.same(started, ['1', '3']);
+});
+
+t.test('an event that is replayed again, while its subscriber has not taken it, is delivered once', async (t) => {
+  const released = Promise.withResolvers<void>();
+  const delivered: string[] = [];
+  const { outbox, log } = patient.host.module('ping');
+  const parking = new Parking(outbox.pool, outbox.schema, { baseMs: 60_000, maxMs: 60_000, maxAttempts: 2 });
+  const relay = new Relay({ outbox, parking, log, pollMs: 60_000, subscriptions: () => [], async deliver(_subscriber, events) {
+      await released.promise;
+      delivered.push(...events.map(({ id }) => id));
+      return events.map(() => ({ outcome: 'handled' }));
+    } });
+  const event = { id: uuidv7(), type: 'ping.hit.v1', aggregateId: uuidv7() } as unknown as EventEnvelope;
+  await patient.host.module('ping').relay.stop();
+  await relay.start();
+  const replays = [relay.redeliver('pong.first', [event]), relay.redeliver('pong.first', [{ ...event }])];
+  released.resolve();
+  t.same(await Promise.all(replays), [true, true]);
+  t.same(delivered, [event.id]);
+  await relay.stop();
+  await patient.host.module('ping').relay.start();
+});
+
+t.test('only tries count: not what found no room, nor what was held; and where one try is all, there is no second', async (t) => {
+  const { outbox } = patient.host.module('ping');
+  const policy = { baseMs: 60_000, maxMs: 60_000, maxAttempts: 1 };
+  const parking = new Parking(outbox.pool, outbox.schema, policy);
+  await parking.begin();
+  const event = () => ({ id: uuidv7(), type: 'ping.hit.v1', aggregateId: uuidv7() }) as unknown as EventEnvelope;
+  const rows = async ({ aggregateId }: EventEnvelope) => patient.sql('ping_outbox', 'select state, attempts, next_at is not null as "hasTime" from event_delivery where aggregate_id = $1', [aggregateId]);
+  const [crowded, poison] = [event(), event()];
+
+  t.equal(await parking.park('pong.none', crowded, { error: 'no room', tries: 0 }), true);
+  t.same(await rows(crowded), [{ state: 'waiting', attempts: 0, hasTime: true }]);
+  t.equal(await parking.postponed({ subscriber: 'pong.none', envelope: crowded, attempts: 0 }), true);
+  t.same(await rows(crowded), [{ state: 'waiting', attempts: 0, hasTime: true }]);
+  t.equal(await parking.park('pong.none', poison, { error: 'indigestible', tries: 1 }), false, 'its lane is free');
+  t.same(await rows(poison), [{ state: 'dead', attempts: 1, hasTime: false }]);
+  await patient.sql('ping_outbox', 'delete from event_delivery where subscriber = $1', ['pong.none']);
+  await patient.host.module('ping').relay.stop();
+  await patient.host.module('ping').relay.start();
+});
+
 t.test('a batch has its limit, also for one busy aggregate', async (t) => {
   const sizes: number[] = [];
   const order: string[] = [];

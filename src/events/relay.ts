@@ -53,8 +53,8 @@ export class Relay {
   /** Subscribers still to settle, per event in flight. */
   readonly #open = new Map<string, Set<string>>();
   readonly #done: string[] = [];
-  /** Events that are delivered once more, and who waits for them. */
-  readonly #replayed = new Map<EventEnvelope, (settled: boolean) => void>();
+  /** Deliveries that are made once more, by subscriber and event. */
+  readonly #replayed = new Map<string, PromiseWithResolvers<boolean>>();
   #running = false;
   #turn: Promise<void> | undefined;
   #again = false;
@@ -101,14 +101,22 @@ export class Relay {
   }
 
   /**
-   * Hands events that are done to one subscriber once more, behind what it is to get already.
+   * Hands events that are done to one subscriber once more, behind what it is to get already. Asked again before that has been
+   * done, it waits for that: a subscriber that is away for long does not find each of them many times.
    * @returns whether each is handled or parked now; false when the relay stopped before
    */
   async redeliver(subscriber: string, events: readonly EventEnvelope[]): Promise<boolean> {
     if (!this.#running) return false;
     const lanes = this.#lanesOf(subscriber);
-    const settled = events.map((event) => new Promise<boolean>((resolve) => this.#replayed.set(event, resolve)));
-    for (const event of events) lanes.offer(event);
+    const settled = events.map((event) => {
+      const key = deliveryKey(subscriber, event);
+      const known = this.#replayed.get(key);
+      if (known) return known.promise;
+      const delivery = Promise.withResolvers<boolean>();
+      this.#replayed.set(key, delivery);
+      lanes.offer(event);
+      return delivery.promise;
+    });
     lanes.pump();
     return (await Promise.all(settled)).every(Boolean);
   }
@@ -126,7 +134,7 @@ export class Relay {
     await this.#complete();
     this.#open.clear();
     this.#lanes.clear();
-    for (const resolve of this.#replayed.values()) resolve(false);
+    for (const { resolve } of this.#replayed.values()) resolve(false);
     this.#replayed.clear();
   }
 
@@ -221,8 +229,9 @@ export class Relay {
       for (const lanes of this.#lanes.values()) void lanes.stop();
       return;
     }
-    this.#replayed.get(event)?.(true);
-    this.#replayed.delete(event);
+    const key = deliveryKey(subscriber, event);
+    this.#replayed.get(key)?.resolve(true);
+    this.#replayed.delete(key);
     const open = this.#open.get(event.id);
     open?.delete(subscriber);
     if (open?.size === 0) this.#finish(event.id);
@@ -246,4 +255,8 @@ export class Relay {
     this.#completing = undefined;
     if (this.#more && this.#open.size < IN_FLIGHT / 2) this.wake();
   }
+}
+
+function deliveryKey(subscriber: string, { id }: EventEnvelope): string {
+  return `${subscriber} ${id}`;
 }

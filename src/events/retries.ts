@@ -74,10 +74,11 @@ export class Retries {
   async park(subscriber: string, event: EventEnvelope, failure: { error: string } | undefined): Promise<boolean> {
     const key = laneKey(subscriber, event.aggregateId);
     const recorded = await this.#serial.run(key, async () => {
-      const reason = failure ?? (this.#parked.has(key) ? undefined : NOT_TRIED);
+      const reason = failure ? { error: failure.error, tries: 1 } : this.#parked.has(key) ? undefined : { error: NOT_TRIED, tries: 0 };
       this.#parked.add(key);
       return this.#surely(key, async () => this.#options.parking.park(subscriber, event, reason));
     });
+    if (recorded && failure && this.#options.parking.isLastTry({ attempts: 0 })) this.#tellOfDeath(subscriber, event);
     this.#schedule();
     return recorded;
   }
@@ -126,11 +127,16 @@ export class Retries {
   }
 
   async #record(parked: Parked, result: DeliveryResult): Promise<boolean> {
-    const { parking, log } = this.#options;
+    const { parking } = this.#options;
     if (result.outcome === 'handled') return parking.handled(parked);
-    const waiting = await parking.failed(parked, result.outcome === 'failed' ? result.error : NOT_TRIED.error);
-    if (parking.isLastTry(parked)) log.error({ subscriber: parked.subscriber, eventId: parked.envelope.id, eventType: parked.envelope.type }, 'an event became a dead letter');
+    if (result.outcome === 'held') return parking.postponed(parked);
+    const waiting = await parking.failed(parked, result.error);
+    if (parking.isLastTry(parked)) this.#tellOfDeath(parked.subscriber, parked.envelope);
     return waiting;
+  }
+
+  #tellOfDeath(subscriber: string, event: EventEnvelope): void {
+    this.#options.log.error({ subscriber, eventId: event.id, eventType: event.type }, 'an event became a dead letter');
   }
 
   /** Repeats a change until it is confirmed. @returns false when this is not the owner any more */
@@ -157,7 +163,7 @@ export class Retries {
   }
 }
 
-const NOT_TRIED = { error: 'not tried: an event before it failed or took too long' };
+const NOT_TRIED = 'not tried: an event before it failed or took too long';
 
 function laneKey(subscriber: string, aggregateId: string): string {
   return `${subscriber} ${aggregateId}`;

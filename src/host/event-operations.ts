@@ -1,6 +1,6 @@
 /** What those who run the shop ask of its events, across the outboxes of modules, in this process or elsewhere. */
 import type { Call } from '../calls/call.ts';
-import { CallError, refuse } from '../contract/errors.ts';
+import { afterFirstCommit, CallError, refuse } from '../contract/errors.ts';
 import { type Owed, owed } from '../events/backlog.ts';
 import { byPlace, type DeadLetter, type Place } from '../events/dead-letters.ts';
 import type { Replay, ReplayRequest } from '../events/replay.ts';
@@ -67,7 +67,13 @@ export class EventOperations {
     if ((eventIds !== undefined) === all) throw invalid('', 'must have either eventIds or all: true');
     const wanted = eventIds?.map((id) => id.toLowerCase());
     const which = { ...(wanted && { eventIds: wanted }), ...(subscriber !== undefined && { subscriber }) };
-    const redriven = (await this.#everywhere(async (desk) => (await desk.redriveDeadLetters(which, call)).eventIds)).flat();
+    const asked = await Promise.allSettled(this.#modules.map(async ({ desk }) => (await desk.redriveDeadLetters(which, call)).eventIds));
+    const redriven = asked.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    const failed = asked.find((answer) => answer.status === 'rejected');
+    if (failed) {
+      const failure = Promise.reject(failed.reason as Error);
+      return redriven.length > 0 ? afterFirstCommit(failure) : failure;
+    }
     const found = new Set(redriven);
     return { redriven: redriven.length, notFound: [...new Set(wanted)].filter((id) => !found.has(id)) };
   }

@@ -1,6 +1,7 @@
 /** One owner at a time, whatever happens to its connection. */
 import { createServer, connect, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { pino } from 'pino';
 import t from 'tap';
@@ -16,12 +17,12 @@ const KILL = `select pg_terminate_backend(pid) ${OWNERS}`;
 const ANSWER_MS = 1_500;
 
 /** Work that writes down when it is begun and ended. */
-function recorded(story: string[], name: string): Ownable {
-  return { module: 'm', start: async () => void story.push(`${name} starts`), stop: async () => void story.push(`${name} stops`) };
+function recorded(story: string[], name: string, module = 'm'): Ownable {
+  return { module, start: async () => void story.push(`${name} starts`), stop: async () => void story.push(`${name} stops`) };
 }
 
-function ownership(url: string, ownable: Ownable): Ownership {
-  return new Ownership({ url, ownables: [ownable], log, retryMs: 20, answerMs: ANSWER_MS });
+function ownership(url: string, ...ownables: Ownable[]): Ownership {
+  return new Ownership({ url, ownables, log, retryMs: 20, answerMs: ANSWER_MS });
 }
 
 async function until(check: () => boolean): Promise<void> {
@@ -77,6 +78,40 @@ t.test('an owner whose connection goes silent stops its work, though nobody tell
   await until(() => story.length === 3);
   t.strictSame(story, ['owner starts', 'owner stops', 'owner starts']);
   await owner.stop();
+});
+
+t.test('an owner of some modules, whose connection goes silent while it waits for the others, stops its work as well', async (t) => {
+  const story: string[] = [];
+  const wire = await silentWire(new URL(database.adminUrl));
+  t.teardown(() => wire.close());
+  const other = ownership(database.adminUrl, recorded([], 'other', 'n'));
+  await other.start();
+  const owner = ownership(wire.url, recorded(story, 'owner'), recorded(story, 'owner of n', 'n'));
+  await owner.start();
+  wire.silence();
+  await until(() => story.includes('owner stops'));
+  t.strictSame(story, ['owner starts', 'owner stops']);
+  wire.restore();
+  await owner.stop();
+  await other.stop();
+  await administer(KILL);
+});
+
+t.test('one that waits, and whose connection went silent meanwhile, takes over all the same', async (t) => {
+  const story: string[] = [];
+  const wire = await silentWire(new URL(database.adminUrl));
+  t.teardown(() => wire.close());
+  const owner = ownership(database.adminUrl, recorded(story, 'owner'));
+  await owner.start();
+  const waiting = ownership(wire.url, recorded(story, 'successor'));
+  await waiting.start();
+  wire.silence();
+  await sleep(2 * ANSWER_MS);
+  wire.restore();
+  await owner.stop();
+  await until(() => waiting.owns('m'));
+  t.strictSame(story, ['owner starts', 'owner stops', 'successor starts']);
+  await waiting.stop();
 });
 
 t.test('a connection that is lost while the work is being begun ends it only after it has begun', async (t) => {

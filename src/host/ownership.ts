@@ -38,6 +38,7 @@ export class Ownership {
   #client: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #isLooking = false;
   #turn: Promise<void> = Promise.resolve();
 
   constructor(options: OwnershipOptions) {
@@ -47,7 +48,7 @@ export class Ownership {
   /** Takes what is free now and keeps trying for the rest. */
   async start(): Promise<void> {
     await this.#next(async () => this.#watch());
-    this.#timer = setInterval(() => void this.#next(async () => this.#watch()), this.#options.retryMs);
+    this.#timer = setInterval(() => this.#look(), this.#options.retryMs);
   }
 
   owns(module: string): boolean {
@@ -68,9 +69,17 @@ export class Ownership {
     return this.#turn;
   }
 
+  /** One look at a time: behind one that takes long they would pile up. */
+  #look(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#next(async () => this.#watch()).finally(() => (this.#isLooking = false));
+  }
+
   async #watch(): Promise<void> {
     if (this.#stopped) return;
-    if (this.#owned.size === this.#options.ownables.length) return this.#makeSure();
+    await this.#makeSure();
+    if (this.#owned.size === this.#options.ownables.length) return;
     try {
       const client = await this.#connect();
       for (const ownable of this.#options.ownables) if (!this.#owned.has(ownable.module)) await this.#take(client, ownable);
@@ -79,7 +88,7 @@ export class Ownership {
     }
   }
 
-  /** A connection can be gone without a word, and the lock with it. */
+  /** A connection can be gone without a word, and the locks with it; nor would one that owns nothing learn of what is free. */
   async #makeSure(): Promise<void> {
     const client = this.#client;
     await client?.query('select 1').catch(async () => {

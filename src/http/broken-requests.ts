@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionError } from 'fastify';
 import type { KernelCode } from '../contract/errors.ts';
 import { documentOf, ofKernel, PROBLEM_TYPE } from './problem.ts';
-import { continueTrace } from './trace.ts';
+import { continueTrace, requestIdOf } from './trace.ts';
 
 const BY_NODE_CODE: Readonly<Record<string, readonly [KernelCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['HEADERS_TOO_LARGE', 'the headers have more than 16 KiB'],
@@ -21,12 +21,16 @@ export function answerBrokenRequest(error: ConnectionError, socket: Socket): voi
 
 function responseTo(error: ConnectionError): string {
   const failure = ofKernel(...(BY_NODE_CODE[error.code] ?? (['MALFORMED_REQUEST', 'this is not HTTP/1.1'] as const)));
-  const traceId = continueTrace(undefined).slice(3, 35);
+  const traceparent = continueTrace(undefined);
+  const traceId = traceparent.slice(3, 35);
   const body = JSON.stringify(documentOf(failure, { instance: '/', traceId }));
   const head = [
     `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`,
     `content-type: ${PROBLEM_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
+    'cache-control: no-store',
+    `x-request-id: ${requestIdOf({})}`,
+    `traceparent: ${traceparent}`,
     'connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;

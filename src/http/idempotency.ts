@@ -85,9 +85,12 @@ interface KeyRow {
   response: unknown;
 }
 
+/** Of the key $1 in the module's schema: a lock is the whole database's, and modules share one or do not. */
+const LOCK = `hashtextextended('idempotency:' || current_schema() || ':' || $1, 0)`;
+
 async function claim(tx: Transaction, request: KeyedRequest, options: IdempotencyOptions): Promise<Answer | undefined> {
   if (request.key === undefined) return undefined;
-  const [lock] = await tx.sql<{ free: boolean }>('select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as free', [lockName(request)]);
+  const [lock] = await tx.sql<{ free: boolean }>(`select pg_try_advisory_xact_lock(${LOCK}) as free`, [lockName(request)]);
   if (!lock!.free) throw inProgress();
   const [row] = await tx.sql<KeyRow>('select fingerprint, status, response from idempotency_key where owner_id = $1 and key = $2', [
     request.ownerId,
@@ -121,11 +124,11 @@ async function begin(tx: Transaction, request: KeyedRequest): Promise<void> {
 }
 
 function hold(tx: Transaction, ref: KeyRef): void {
-  if (ref.key !== undefined) tx.later('select pg_advisory_xact_lock(hashtextextended($1, 0))', [lockName(ref)]);
+  if (ref.key !== undefined) tx.later(`select pg_advisory_xact_lock(${LOCK})`, [lockName(ref)]);
 }
 
 function lockName({ ownerId, key }: KeyRef): string {
-  return `idempotency:${ownerId}:${key}`;
+  return `${ownerId}:${key}`;
 }
 
 async function finish(tx: Transaction, ref: KeyRef, result: Answer): Promise<void> {

@@ -1,4 +1,5 @@
 /** What stands between a caller and a callee in trouble: breaker, budget of retries, bulkhead. */
+import type { ServerResponse } from 'node:http';
 import t from 'tap';
 import { Call } from '../calls/call.ts';
 import { type BreakerState, CalleeGuard } from './callee-guard.ts';
@@ -66,6 +67,32 @@ t.test('nobody waits for the call that tries, and if its caller gives up nothing
   giveUp.abort();
   await t.rejects(tries, { code: 'CANCELLED' });
   t.equal(guard.state, 'open');
+});
+
+t.test('what was begun before the breaker opened does not decide for the call that tries', async (t) => {
+  const guard = new CalleeGuard('till', () => undefined);
+  const waiting: ServerResponse[] = [];
+  let breaks = false;
+  const { origin } = await peer(t, (request, reply) => (breaks ? void request.socket.destroy() : void waiting.push(reply)));
+  const client = overTheWire(t, till, origin, undefined, guard);
+  let now = Date.now();
+  t.intercept(Date, 'now', { value: () => now });
+  const giveUp = new AbortController();
+  const old = Promise.allSettled([client.put({}, Call.root('test', 60_000, { signal: giveUp.signal })), client.put({}, Call.root('test', 60_000))]);
+  while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  breaks = true;
+  for (let n = 0; n < 5; n += 1) await t.rejects(client.put({}, call()), { code: 'OUTCOME_UNKNOWN' });
+  breaks = false;
+  now += 500;
+  const tries = client.put({}, call());
+  while (waiting.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  giveUp.abort();
+  waiting[1]!.destroy();
+  t.match(await old, [{ reason: { code: 'CANCELLED' } }, { reason: { code: 'OUTCOME_UNKNOWN' } }]);
+  t.equal(guard.state, 'half-open');
+  waiting[2]!.writeHead(200, { 'content-type': 'application/json' }).end('{"n":1}');
+  t.same(await tries, { n: 1 });
+  t.equal(guard.state, 'closed');
 });
 
 t.test('a refusal, and who gives up, say nothing of the callee\'s health', async (t) => {

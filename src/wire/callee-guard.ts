@@ -35,7 +35,7 @@ export interface Guarded<T> {
 export class CalleeGuard {
   readonly #module: string;
   readonly #bulkhead = bulkhead(CONCURRENT);
-  readonly #breaker = circuitBreaker(handleWhen((error) => isFault(error) || (this.state === 'half-open' && isGivenUp(error))), { halfOpenAfter: new ExponentialBackoff(PAUSES), breaker: new ConsecutiveBreaker(FAILURES) });
+  readonly #breaker = circuitBreaker(handleWhen((error) => error instanceof Attempt && error.isFault), { halfOpenAfter: new ExponentialBackoff(PAUSES), breaker: new ConsecutiveBreaker(FAILURES) });
   readonly #budget = new RetryBudget();
   retries = 0;
 
@@ -70,8 +70,10 @@ export class CalleeGuard {
       try {
         // Half-open, the breaker would keep this call until the one that tries has ended, for as long as that may take.
         if (this.state === 'half-open') throw new BrokenCircuitError();
-        return await this.#breaker.execute(async () => guarded.attempt(number));
-      } catch (caught) {
+        const tries = this.state === 'open';
+        return await this.#breaker.execute(async () => this.#attempt(guarded, number, tries));
+      } catch (failure) {
+        const caught: unknown = failure instanceof Attempt ? failure.cause : failure;
         if (caught instanceof BrokenCircuitError) throw doubt ?? new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: caught });
         // That this attempt did nothing says nothing of those before it.
         const error = doubt && didNothing(caught) ? doubt : caught;
@@ -82,6 +84,26 @@ export class CalleeGuard {
         await sleep(pause);
       }
     }
+  }
+
+  /** While one tries, nobody else decides: what was begun before the breaker opened tells of then. One that tries must learn something. */
+  async #attempt<T>(guarded: Guarded<T>, number: number, tries: boolean): Promise<T> {
+    try {
+      return await guarded.attempt(number);
+    } catch (error) {
+      const isFaulty = tries ? isFault(error) || isGivenUp(error) : isFault(error) && this.state !== 'half-open';
+      throw new Attempt(error, isFaulty);
+    }
+  }
+}
+
+/** One that has failed, and whether the breaker counts it. */
+class Attempt extends Error {
+  readonly isFault: boolean;
+
+  constructor(cause: unknown, isFault: boolean) {
+    super('an attempt failed', { cause });
+    this.isFault = isFault;
   }
 }
 

@@ -6,11 +6,9 @@
  *   sent --the replica cannot be connected to--> unreached: it has not heard of the request
  *   sent --the connection breaks--> lost: nobody knows whether the callee did its work
  */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { watch, Watched } from '../calls/deadlines.ts';
 import { CallError } from '../contract/errors.ts';
-import { DRAINING_HEADER } from './protocol.ts';
 import type { Replica } from './replicas.ts';
 
 export interface WireRequest {
@@ -61,7 +59,6 @@ class Exchange extends Watched implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #reason: CallError | undefined;
   #status = 0;
-  #isDraining = false;
   #chunks: Buffer[] = [];
   #isSettled = false;
 
@@ -85,9 +82,8 @@ class Exchange extends Watched implements Dispatcher.DispatchHandler {
     if (this.#reason) controller.abort(this.#reason);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
     this.#status = status;
-    this.#isDraining = headers[DRAINING_HEADER] !== undefined;
     this.#chunks = [];
   }
 
@@ -98,7 +94,6 @@ class Exchange extends Watched implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#settle();
     this.#replica.trust();
-    if (this.#isDraining) return this.#reject(new WireError('unreached', `${this.#replica.origin} is shutting down`));
     const bytes = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
     this.#resolve({ status: this.#status, text: bytes.toString('utf8') });
   }

@@ -80,6 +80,27 @@ t.test('requests that make no sense are refused', async (t) => {
   t.match([broken.statusCode, await broken.body.json()], [400, { code: 'MALFORMED_BODY' }]);
 });
 
+t.test('a listener that closes under load leaves nobody in doubt', async (t) => {
+  for (let round = 0; round < 5; round += 1) {
+    const callee = tillCallee();
+    const closing = await createInternalServer({ modules: [servedOf(callee)], tokens: new ServiceTokens(TEST_SECRET), log, drain: { noticeMs: 100, timeoutMs: 10_000 } });
+    const origin = await closing.listen({ host: '127.0.0.1', port: 0 });
+    let done = 0;
+    const endings = Array.from({ length: 8 }, async () => {
+      const client = overTheWire(t, till, origin);
+      for (;;) {
+        const code = await client.put({}, Call.root('test', 5_000)).then(() => undefined, (error: { code: string }) => error.code);
+        if (code) return code;
+        done += 1;
+      }
+    });
+    while (callee.state.n < 100) await new Promise((resolve) => setImmediate(resolve));
+    await closing.close();
+    t.same([...new Set(await Promise.all(endings))], ['UNAVAILABLE']);
+    t.equal(callee.state.n, done, 'and what was done was answered');
+  }
+});
+
 t.test('a listener that closes brings what it has to its end, and sends the others elsewhere', async (t) => {
   const released = Promise.withResolvers<void>();
   const slow = tillCallee(async (operation) => (operation === 'put' ? released.promise : undefined));

@@ -5,8 +5,10 @@
  *   request --no token, or a bad one--> 401, logged
  *   request --the token's caller does not depend on the callee--> 403, logged
  *   request --another version of the contract--> 409
- *   request --draining--> 503 with DRAINING_HEADER: not taken
  *   request --taken--> the operation, as for a caller in this process --> 200, or what it failed with
+ *
+ * It drains as the public door does (drain.ts): what comes on a connection that was taken is done and answered, and whoever comes later is
+ * not connected, so that nobody is left in doubt.
  */
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { Logger } from 'pino';
@@ -15,10 +17,11 @@ import type { Contract } from '../contract/contract.ts';
 import { CallError, ContractError } from '../contract/errors.ts';
 import type { Client, EventEnvelope } from '../contract/types.ts';
 import type { DeliveryResult } from '../events/delivery.ts';
+import { drainOnClose, type DrainTimes, InHand } from '../http/drain.ts';
 import { continueTrace, requestIdOf, traceOf } from '../http/trace.ts';
 import { toWire } from './failure.ts';
 import { type InternalRoute, logServed } from './internal-log.ts';
-import { actorOf, callPath, CONTRACT_HEADER, DRAINING_HEADER, eventsPath, REMAINING_HEADER, remainingMsOf, REQUEST_LIMIT, versionOf } from './protocol.ts';
+import { actorOf, callPath, CONTRACT_HEADER, eventsPath, REMAINING_HEADER, remainingMsOf, REQUEST_LIMIT, versionOf } from './protocol.ts';
 import type { ServiceClaims, ServiceTokens } from './service-tokens.ts';
 
 /** What this process hosts, as the listener needs it. */
@@ -37,21 +40,23 @@ export interface InternalServerOptions {
   readonly modules: readonly Served[];
   readonly tokens: ServiceTokens;
   readonly log: Logger;
+  /** Default: no notice, and 10 s for what is in hand. */
+  readonly drain?: DrainTimes;
 }
 
 type Operation = (input: unknown, call: Call) => Promise<unknown>;
 
-/** The caller listens; `close` lets what is in hand end and refuses the rest with DRAINING_HEADER. */
-export async function createInternalServer({ modules, tokens, log }: InternalServerOptions): Promise<FastifyInstance> {
+/** The caller listens, and closes it to drain. */
+export async function createInternalServer({ modules, tokens, log, drain = { noticeMs: 0, timeoutMs: 10_000 } }: InternalServerOptions): Promise<FastifyInstance> {
   const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false, pluginTimeout: 0 });
   const door = new InternalDoor(tokens, log);
-  app.addHook('onRequest', (_request, reply, done) => door.refuseWhileClosing(reply) || done());
-  // What is in hand is the last on its connection: closing would wait for it to be silent otherwise.
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (door.isClosing) reply.header('connection', 'close');
-    done(null, payload);
+  const inHand = new InHand();
+  app.addHook('onRequest', (_request, { raw }, done) => {
+    inHand.add(raw, CALLER);
+    raw.once('close', () => inHand.delete(raw));
+    done();
   });
-  app.addHook('preClose', async () => door.close());
+  drainOnClose(app, inHand, drain);
   logServed(app, log);
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
@@ -66,29 +71,16 @@ export async function createInternalServer({ modules, tokens, log }: InternalSer
 /** Longer than callers keep their connections, so that they end them: a request never meets a connection that is being closed. */
 const KEEP_ALIVE_MS = 65_000;
 
+/** Callers keep their side of a connection open until they have the answer. */
+const CALLER = { clientSendsNoMore: () => undefined };
+
 class InternalDoor {
   readonly #tokens: ServiceTokens;
   readonly #log: Logger;
-  #closing = false;
 
   constructor(tokens: ServiceTokens, log: Logger) {
     this.#tokens = tokens;
     this.#log = log;
-  }
-
-  get isClosing(): boolean {
-    return this.#closing;
-  }
-
-  close(): void {
-    this.#closing = true;
-  }
-
-  /** @returns whether the request has been answered */
-  refuseWhileClosing(reply: FastifyReply): boolean {
-    if (!this.#closing) return false;
-    void reply.code(503).headers({ [DRAINING_HEADER]: '1', connection: 'close' }).send(toWire(new CallError('UNAVAILABLE', 'the service is shutting down')));
-    return true;
   }
 
   /** @throws CallError UNAUTHENTICATED, FORBIDDEN */

@@ -14,8 +14,6 @@ import type { Contract } from '../contract/contract.ts';
 export const CONTRACT_HEADER = 'x-cleave-contract';
 export const REMAINING_HEADER = 'x-cleave-remaining-ms';
 export const ACTOR_HEADER = 'x-cleave-actor';
-/** On an answer: the request has not been taken, for the replica is shutting down; another one may take it. */
-export const DRAINING_HEADER = 'x-cleave-draining';
 
 /** A page of 500 orders of 50 lines has some 6 MB. */
 export const ANSWER_LIMIT = 16 * 1024 * 1024;

@@ -34,7 +34,7 @@ export class Replica {
   constructor(origin: Origin, limits: ReplicaLimits) {
     this.origin = origin;
     const { connections = CONNECTIONS, answerBytes = ANSWER_LIMIT } = limits;
-    this.pool = new Pool(origin, { connections, pipelining: 1, keepAliveTimeout: KEEP_ALIVE_MS, connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: answerBytes });
+    this.pool = new Pool(origin, { connections, pipelining: 1, keepAliveTimeout: KEEP_ALIVE_MS, keepAliveMaxTimeout: KEEP_ALIVE_MS, connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: answerBytes });
   }
 
   get isTrusted(): boolean {
