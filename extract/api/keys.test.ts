@@ -85,6 +85,14 @@ t.test('a key is its user\'s own', async (t) => {
   ]);
 });
 
+t.test('one key for two things at once is two keys, as it is where their modules are apart', async (t) => {
+  const pairs = Array.from({ length: 5 }, async (_, n) => {
+    const [order, payment] = [await makers['POST /orders']!(), await makers['POST /payments']!()];
+    return Promise.all([order, payment].map(async (asked) => send(asked, `both-${n}`, asked.body)));
+  });
+  t.same((await Promise.all(pairs)).flat().map(({ status }) => status), Array.from({ length: 10 }, () => 201));
+});
+
 t.test('a decline is replayed too', async (t) => {
   const asked = await makers['POST /payments']!();
   const declined = await send(asked, 'declined', asked.other);

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { begin, deadOrigin, Doorman, gatewayTo, service } from './upstream.testing.ts';
 
@@ -189,6 +190,28 @@ t.test('an answer that stops in the middle is cut off', async (t) => {
   const answered = await second.answer;
   broken.destroy();
   await t.rejects(text(answered), { code: 'ECONNRESET' }, 'the connection breaks');
+});
+
+t.test('a client that takes nothing holds a connection to the service no longer than a deadline', async (t) => {
+  const doorman = new Doorman();
+  const gateway = await gatewayTo(t, [await service(t, doorman.answer)], { UPSTREAM_TIMEOUT_MS: '200' });
+  const { sent, answer } = begin(`${gateway.url}${THINGS}`, 'GET');
+  sent.end();
+  const [, reply] = await doorman.next();
+  const given = once(reply, 'close');
+  reply.writeHead(200).write(randomBytes(32 * 1024 * 1024));
+  (await answer).pause();
+  await given;
+  t.notOk(reply.writableFinished, 'the service is told');
+
+  const slow = begin(`${gateway.url}${THINGS}`, 'GET');
+  slow.sent.end();
+  const [, patient] = await doorman.next();
+  const whole = randomBytes(8 * 1024 * 1024);
+  patient.end(whole);
+  const answered = await slow.answer;
+  await sleep(100);
+  t.ok((await buffer(answered)).equals(whole), 'one that hesitates gets all of it');
 });
 
 t.test('a service that cannot be reached is unavailable for now', async (t) => {

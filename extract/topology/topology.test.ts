@@ -55,6 +55,12 @@ void t.test('what the file leaves out is filled in', async (t) => {
   t.strictSame(publicOrigins(topology)['books'], ['http://127.0.0.1:8100']);
 });
 
+void t.test('hosts are addresses of either kind, or names', async (t) => {
+  const topology = parseTopology(sound.replace('    port: 8110', '    port: 8110\n    host: "::1"').replace('    port: 8100', '    port: 8100\n    host: library.internal'), 'mine.yaml', shop);
+  t.strictSame(internalOrigins(topology)['fines'], ['http://[::1]:9110']);
+  t.strictSame(publicOrigins(topology)['books'], ['http://library.internal:8100']);
+});
+
 void t.test('each mistake is refused with its line', async (t) => {
   const mistakes: Record<string, { text: string; said: string[] }> = {
     'an unknown module': { text: sound.replace('[fines]', '[fines, lones]'), said: ['mine.yaml:10  there is no module lones; there are books, loans, fines'] },
@@ -66,6 +72,7 @@ void t.test('each mistake is refused with its line', async (t) => {
     'an unknown property of the whole': { text: `${sound}gatway: 1\n`, said: ['mine.yaml:13  the topology has no property gatway; it has name, summary, gateway, discovery, registry, events, services'] },
     'a port used twice': { text: sound.replace('port: 8110', 'port: 8080'), said: ['mine.yaml:11  fines and the gateway share the address 127.0.0.1:8080'] },
     'a port of replicas used twice': { text: sound.replace('9100', '8111').replace('port: 8110', 'port: 8110\n    replicas: 2'), said: ['mine.yaml:11  fines and library share the address 127.0.0.1:8111'] },
+    'ports that there are not': { text: sound.replace('8110', '65535\n    replicas: 2'), said: ['mine.yaml:11  the last replica of fines would listen on 65536, but ports end at 65535'] },
     'no gateway': { text: sound.replace('gateway:\n  port: 8080\n', ''), said: ['mine.yaml:2  several services need a gateway: add gateway with its port'] },
     'a port that is none': { text: sound.replace('8110', 'eighty'), said: ['mine.yaml:11  services.fines.port must be integer'] },
     'a name that is none': { text: sound.replace('name: mine', 'name: My Shop'), said: ['mine.yaml:1  name is "My Shop", but must be lower-case letters, digits and dashes'] },

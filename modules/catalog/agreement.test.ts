@@ -4,7 +4,9 @@
  */
 import pg from 'pg';
 import t from 'tap';
+import type { CacheFactory, ReadCache } from '#kernel';
 import { type TestShop, testShop } from '#testing';
+import { Catalog } from './catalog.ts';
 import { catalog } from './contract.ts';
 
 const one = await testShop(t);
@@ -99,4 +101,24 @@ t.test('what several calls ask for at once is loaded once, and found whole by ea
   const asked = [[ids[0], ids[1]], [ids[1], ids[2]], ids, [ids[2], ids[0]]] as string[][];
   const answers = await Promise.all(asked.map(async (wanted) => two.client(catalog).getProducts({ ids: wanted }, two.call())));
   for (const [index, { items }] of answers.entries()) t.same(items.map(({ id }) => id).sort(), asked[index]!.toSorted());
+});
+
+t.test('what the cache loads later is read later, though it was asked for together with others', { skip: !one.isOneProcess && 'is about the inside of a process' }, async (t) => {
+  const [first, second] = [await one.product({ price: 1 }), await one.product({ price: 1 })];
+  const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const cache: ReadCache<unknown> = {
+    peek: () => undefined,
+    invalidate: async () => undefined,
+    async get(key, load) {
+      if (key === second.id) await released.promise;
+      else await load().finally(begun.resolve);
+      return load();
+    },
+  };
+  const asked = new Catalog({ db: one.module('catalog').db, caches: { create: () => cache } as CacheFactory }).operations.getProducts({ ids: [first.id, second.id] }, one.call());
+  await begun.promise;
+  await setPrice(one, second.id, 2);
+  released.resolve();
+  const { items } = await asked;
+  t.equal(items.find(({ id }) => id === second.id)!.price.amount, 2);
 });

@@ -1,9 +1,13 @@
 /** What a module may expect of its database where PostgreSQL alone would fail it. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import t from 'tap';
 import { pingPong } from '../testing/fixtures/ping-pong.ts';
+import { Line } from '../bus/line.testing.ts';
 import { testShop } from '../testing/testing.ts';
+import { asCallError } from './lost-connection.ts';
+import { PreparedClient } from './prepared-client.ts';
 
 const shop = await testShop(t, { modules: pingPong(), migrations: join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations') });
 const { db } = shop.module('ping');
@@ -40,6 +44,24 @@ t.test('a transaction whose work hangs ends with its call, and what the work sti
   t.strictSame(await db.sql('select 1 from counter where n = -1'), []);
 });
 
+t.test('a server that falls silent, and tells nobody, is given up', async (t) => {
+  const line = await Line.open(shop.adminUrl);
+  t.teardown(async () => line.close());
+  for (const ask of [async (client: PreparedClient) => client.query('select $1::int', [1]), async (client: PreparedClient) => client.together([{ text: 'select 1', params: [] }, { text: 'select 2', params: [] }])]) {
+    const client = new PreparedClient({ connectionString: line.url, answerMs: 500 });
+    client.on('error', () => undefined);
+    await client.connect();
+    await client.query('select pg_sleep(0.3)', []);
+    await sleep(700);
+    t.equal((await client.query('select 1 as n', [])).rows[0].n, 1, 'one that nobody asks may be silent');
+    line.freeze();
+    const failure = await ask(client).catch((error: unknown) => error);
+    t.match(failure, { message: /^Connection terminated/ });
+    t.match(asCallError(failure, 'ping', false), { code: 'UNAVAILABLE' });
+    line.thaw();
+  }
+});
+
 const ways: Readonly<Record<string, (text: string) => Promise<unknown>>> = {
   'a statement': async (text) => db.sql(text),
   'the entity manager': async (text) => db.em().execute(text),
@@ -62,11 +84,13 @@ for (const [way, run] of Object.entries(ways)) {
   });
 
   t.test(`${way} that gets no connection says so`, async (t) => {
-    const rows = await shop.sql<{ pid: number }>('ping', `select pid from pg_stat_activity where datname = current_database() and application_name = 'cleave:ping'`);
     await shop.sql('ping', `alter database ${shop.database.name} connection limit 0`);
     t.teardown(async () => shop.sql('ping', `alter database ${shop.database.name} connection limit -1`));
-    for (const { pid } of rows) await shop.sql('ping', 'select pg_terminate_backend($1, 5000)', [pid]);
-    await shop.until(() => db.pool.totalCount === 0, 'the pool to notice');
+    await shop.until(async () => {
+      // Again, for one that was being made when the limit came.
+      await shop.sql('ping', `select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and application_name = 'cleave:ping'`);
+      return db.pool.totalCount === 0;
+    }, 'the pool to notice');
     await t.rejects(run('select 1'), { name: 'CallError', code: 'UNAVAILABLE' });
   });
 

@@ -86,7 +86,11 @@ t.test('what is not even a request', async (t) => {
   const server = await testServer(t, { routes });
 
   await t.test('is answered with a problem, and the connection closed', async (t) => {
-    t.match(await server.raw('nonsense\r\n\r\n'), /^HTTP\/1\.1 400 Bad Request\r\n[^]*problem\+json[^]*"code":"MALFORMED_REQUEST"/);
+    const answered = await server.raw('nonsense\r\n\r\n');
+    t.match(answered, /^HTTP\/1\.1 400 Bad Request\r\n[^]*problem\+json[^]*"code":"MALFORMED_REQUEST"/);
+    t.match(answered, /\r\ncache-control: no-store\r\n/);
+    t.match(answered, /\r\nx-request-id: [^\s]+\r\n/);
+    t.match(answered, /\r\ntraceparent: 00-([0-9a-f]{32})-[^]*"traceId":"\1"/, 'the trace of the headers and of the problem are one');
     const endless = `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`;
     t.match(await server.raw(endless), /^HTTP\/1\.1 431 [^]*"code":"HEADERS_TOO_LARGE"/);
     const smuggled = 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n';
