@@ -92,7 +92,7 @@ async function patiently(client: pg.Client, run: MigrationRun, file: MigrationFi
       // A connection that is lost has nothing left to take back.
       await client.query('rollback').catch(() => undefined);
       const { code, message } = error as { code?: string; message: string };
-      if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK) throw new StartError(`the migration ${run.schema}/${file.name} failed: ${message}`, 'Nothing of it was kept. Mend its cause and start again.');
+      if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK) throw new StartError(`the migration ${run.schema}/${file.name} failed: ${message}`, 'It is applied as a whole or not at all: mend its cause and start again.');
       if (Date.now() > givenUpAt) throw await lockedOut(client, run, file, patienceMs);
       await sleep(PAUSE_MS * (0.5 + Math.random()));
     }

@@ -1,4 +1,4 @@
-/** Runs a module's recurring work, one run of a task at a time, while this process owns the module. */
+/** Runs a module's recurring work while this process owns the module: one run of a task at a time, unless one hangs and is given up. */
 import type { Logger } from 'pino';
 import { Call } from '../calls/call.ts';
 import type { Gate } from '../calls/gate.ts';
