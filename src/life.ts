@@ -6,7 +6,7 @@
  *   starting --signal------------------> the step in hand ends, then draining
  *   running  --signal------------------> draining: requests and jobs in hand end; exit 0
  *   draining --another signal----------> exit at once, with 128 + the signal's number
- *   draining --it takes far too long---> exit 1
+ *   starting, after a signal | draining --it takes far too long---> exit 1
  *
  * Signals are SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed). What is left running by an exit at
  * once, or by SIGKILL, is adopted by the next start.
@@ -46,6 +46,7 @@ export class Life {
       await start(life);
     } catch (error) {
       process.stderr.write(explainFailure(error));
+      life.#limit();
       await life.#stopAll();
       process.exit(1);
     }
@@ -87,17 +88,22 @@ export class Life {
     this.#signalled = now;
     this.#ending.abort();
     say('Stopping: what is in hand is brought to its end. Once more to stop at once.');
+    this.#limit();
     if (this.#isUp) void this.#drain();
   }
 
   async #drain(): Promise<void> {
-    const allowed = this.#stopTimeoutMs + GRACE_MS;
     this.#drainedFrom = performance.now();
+    process.exit((await this.#stopAll()) ? 0 : 1);
+  }
+
+  /** Also for a step of the start that does not end, e.g. because it waits for another process that stands still. */
+  #limit(): void {
+    const allowed = this.#stopTimeoutMs + GRACE_MS;
     setTimeout(() => {
       process.stderr.write(`Stopping has taken ${allowed / 1_000} s and is given up. What was acknowledged is kept.\n`);
       process.exit(1);
     }, allowed).unref();
-    process.exit((await this.#stopAll()) ? 0 : 1);
   }
 
   /** Stops what was started, the last first, and each even when another fails. True when all of it went well. */

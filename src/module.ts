@@ -96,7 +96,7 @@ export interface ModuleParts<C extends Contract> {
   readonly subscribers?: readonly Subscriber[];
   readonly sagas?: readonly Saga[];
   readonly tasks?: readonly Task[];
-  /** Fills an empty schema with demo data; runs once per database, in dependency order, in the owner. */
+  /** Fills an empty schema with demo data; runs once per database, in dependency order, in one process at a time. */
   seed?(call: Call): Promise<void>;
   /** Runs before the process becomes ready, in every process, in dependency order. */
   start?(call: Call): Promise<void>;

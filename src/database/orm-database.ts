@@ -121,21 +121,18 @@ function isRetryable(error: unknown): boolean {
 }
 
 function ormOptions(options: OrmDatabaseOptions): ConstructorParameters<typeof MikroORM>[0] {
-  const url = new URL(options.url);
   return {
     driver: Driver,
     contextName: options.module,
     entities: [...options.entities],
-    host: url.searchParams.get('host') ?? url.hostname,
-    port: Number(url.port || 5432),
-    dbName: decodeURIComponent(url.pathname.slice(1)),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
+    dbName: options.module,
     schema: options.module,
     allowGlobalContext: false,
     pool: { min: 0, max: options.poolSize, idleTimeoutMillis: 30_000 },
     driverOptions: {
       Client: PreparedClient,
+      // As everywhere: whatever a connection string may say, encryption above all, is pg's to read. It goes before what MikroORM makes up.
+      connectionString: options.url,
       application_name: `cleave:${options.module}`,
       options: `-c search_path=${options.module} -c statement_timeout=${STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
       connectionTimeoutMillis: 5_000,

@@ -1,11 +1,14 @@
 /** Provisioning with the logins that people have: not only superusers. */
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import pg from 'pg';
 import t from 'tap';
 import { discoverModules, inDependencyOrder, projectRoot } from '../host/discover.ts';
 import { emptyDatabase, type TestDatabase } from '../testing/database.ts';
 import type { TestScope } from '../testing/testing.ts';
 import { type MigrationSource, readMigrations } from './migration-files.ts';
+import { OrmDatabase } from './orm-database.ts';
 import { provision } from './provision.ts';
 import { isProvisioned } from './provisioned.ts';
 
@@ -78,6 +81,68 @@ t.test('a login without inheritance is enough too', async (t) => {
   const adminUrl = await login(server, `${prefix}login`, 'createrole noinherit', 'create');
   const { urls } = await provision({ adminUrl, prefix, modules: [small] });
   await works(urls, 'shelf', 'book');
+});
+
+t.test('a connection string may be written in any way that the driver takes: the roles are the modules\' all the same', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const plain = new URL(await login(server, `${prefix}login`, 'createrole', 'create'));
+  const { host, hostname, port, pathname, username } = plain;
+  await asAdmin(server, server.name, async (client) => {
+    await client.query(`alter role "${username}" password '50%off'`);
+    await client.query(`create database "${username}" owner "${username}"`);
+  });
+  t.teardown(async () => asAdmin(server, 'postgres', async (client) => client.query(`drop database "${username}"`)));
+  const forms: Readonly<Record<string, string>> = {
+    'a percent sign in the password': `postgres://${username}:50%off@${host}${pathname}`,
+    'the host as a parameter': `postgres://${pathname}?host=${hostname}&port=${port}&user=${username}&password=50%25off`,
+    'the login as parameters': `postgres://${host}${pathname}?user=${username}&password=50%25off&application_name=mine&options=-c%20search_path%3Dpublic`,
+    'an encoded host': `postgres://${username}:50%25off@${hostname.replaceAll('.', '%2E')}:${port}${pathname}`,
+    'no database': `postgres://${username}:50%25off@${host}`,
+  };
+  for (const [form, adminUrl] of Object.entries(forms)) {
+    const { urls, kernelUrl } = await provision({ adminUrl, prefix, modules: [small] });
+    for (const [name, url] of Object.entries({ ...urls, kernel: kernelUrl })) {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      const { rows } = await client.query<{ name: string; database: string }>('select current_user as name, current_database() as database');
+      await client.end();
+      t.same(rows, [{ name: `${prefix}${name}`, database: form === 'no database' ? username : server.name }], form);
+    }
+  }
+});
+
+t.test('what the connection string says of encryption holds for the modules\' own connections', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  const { urls } = await provision({ adminUrl: server.adminUrl, prefix, modules: [small] });
+  const url = new URL(urls['shelf']!);
+  url.searchParams.set('sslmode', 'require');
+  const db = await OrmDatabase.open({ module: 'shelf', url: url.href, poolSize: 2, entities: [] });
+  t.teardown(async () => db.close());
+  // The server of tests speaks no TLS; one that does would be spoken to in clear otherwise.
+  await t.rejects(db.sql('select 1'), { message: /does not support SSL/ });
+  await t.rejects(db.em().execute('select 1'), { message: /does not support SSL/ });
+});
+
+t.test('where not everybody may connect, the roles are let in, or it is said what is missing', async (t) => {
+  for (const owns of [true, false]) {
+    const server = await emptyDatabase();
+    const prefix = prefixFor(t, server);
+    const adminUrl = await login(server, `${prefix}login`, 'createrole', 'create, connect');
+    await asAdmin(server, server.name, async (client) => client.query(`revoke connect on database ${server.name} from public; ${owns ? `alter database ${server.name} owner to "${prefix}login"` : ''}`));
+    if (owns) await works((await provision({ adminUrl, prefix, modules: [small] })).urls, 'shelf', 'book');
+    else await t.rejects(provision({ adminUrl, prefix, modules: [small] }), { name: 'StartError', message: /may not connect/, remedy: new RegExp(`GRANT CONNECT ON DATABASE "${server.name}" TO .*"${prefix}shelf"`) });
+  }
+});
+
+t.test('another prefix on the same database is told which one it has', async (t) => {
+  const server = await emptyDatabase();
+  const prefix = prefixFor(t, server);
+  await provision({ adminUrl: server.adminUrl, prefix, modules: [small] });
+  await t.rejects(provision({ adminUrl: server.adminUrl, prefix: `${prefix}x_`, modules: [small] }), { name: 'StartError', message: `the schema "shelf" belongs to the role "${prefix}shelf_owner", not to one that begins with ${prefix}x_` });
+  const roles = await asAdmin(server, server.name, async (client) => client.query('select 1 from pg_roles where rolname like $1', [`${prefix}x\\_%`]));
+  t.equal(roles.rowCount, 0, 'and nothing was left behind');
 });
 
 t.test('a login that may not create roles is told what it lacks and what to do', async (t) => {
@@ -172,11 +237,13 @@ t.test('a role has no password that follows from nothing secret', async (t) => {
   const server = await emptyDatabase();
   const prefix = prefixFor(t, server);
   const adminUrl = new URL(server.adminUrl);
-  if (adminUrl.password) {
-    t.comment('this server asks for passwords, so there is one to derive them from');
-    return;
-  }
-  await provision({ adminUrl: adminUrl.href, prefix, modules: [small] });
+  // This login finds its password elsewhere; the roles would find none, and there is nothing here to derive one from.
+  const file = join(t.testdir(), 'pgpass');
+  await writeFile(file, `*:*:*:*:${decodeURIComponent(adminUrl.password).replaceAll(/[:\\]/g, '\\$&')}\n`, { mode: 0o600 });
+  adminUrl.password = '';
+  process.env['PGPASSFILE'] = file;
+  t.teardown(() => delete process.env['PGPASSFILE']);
+  await t.rejects(provision({ adminUrl: adminUrl.href, prefix, modules: [small] }), { name: 'StartError', message: /asks the roles of the modules for passwords/ });
   const found = await asAdmin(server, server.name, async (client) => client.query('select rolname from pg_authid where rolname like $1 and rolpassword is not null', [`${prefix}%`]));
   t.strictSame(found.rows, []);
 });

@@ -47,7 +47,7 @@ export async function provision(options: ProvisionOptions): Promise<Provisioned>
     await takeLock(client, options);
     await createRoles(client, options);
     await forbidTemporaryTables(client);
-    for (const module of options.modules) await provisionModule(client, options.prefix, module);
+    for (const module of options.modules) await provisionModule(client, options, module);
     return { urls: Object.fromEntries(options.modules.map(({ name }) => [name, roleUrl(options, name)])), kernelUrl: roleUrl(options, 'kernel') };
   } finally {
     await client.end();
@@ -101,12 +101,49 @@ async function forbidTemporaryTables(client: pg.Client): Promise<void> {
 async function createRoles(client: pg.Client, options: ProvisionOptions): Promise<void> {
   const wanted = ['kernel', ...options.modules.flatMap(({ name }) => [name, `${name}_owner`])];
   const names = wanted.map((name) => roleName(options.prefix, name));
-  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [names]);
-  const existing = new Set(rows.map((row) => row.rolname));
+  const existing = await connecting(client, names);
   const missing = wanted.filter((name) => !existing.has(roleName(options.prefix, name)));
-  if (missing.length > 0) await requireCreateRole(client);
+  if (missing.length > 0) {
+    await requireOwnSchemas(client, options);
+    await requireCreateRole(client);
+  }
   for (const name of missing) await createRole(client, options, name);
+  if (missing.length > 0 || [...existing.values()].includes(false)) await letConnect(client, names);
   await repairPasswords(client, options, wanted);
+}
+
+/** Of these roles those that there are, and whether they may connect, or need not. */
+async function connecting(client: pg.Client, names: readonly string[]): Promise<Map<string, boolean>> {
+  const { rows } = await client.query<{ name: string; connects: boolean }>(
+    `select rolname as name, not rolcanlogin or has_database_privilege(rolname, current_database(), 'connect') as connects from pg_roles where rolname = any($1)`,
+    [names],
+  );
+  return new Map(rows.map(({ name, connects }) => [name, connects]));
+}
+
+/** Everybody may by default; where that was taken back, the roles are let in by name. */
+async function letConnect(client: pg.Client, names: readonly string[]): Promise<void> {
+  const shutOut = async () => [...(await connecting(client, names))].filter(([, connects]) => !connects).map(([name]) => quote(name)).join(', ');
+  const found = await shutOut();
+  if (found === '') return;
+  const { login, database } = await whereAmI(client);
+  const grant = `GRANT CONNECT ON DATABASE ${quote(database)} TO ${found}`;
+  await client.query(grant).catch(() => undefined);
+  if ((await shutOut()) === '') return;
+  throw new StartError(`the roles of the modules may not connect to the database "${database}", and the database login "${login}" may not let them`, `Let an administrator run: ${grant};`);
+}
+
+/** Another prefix asks for other roles, which cannot take over what belongs to those before. */
+async function requireOwnSchemas(client: pg.Client, { prefix, modules }: ProvisionOptions): Promise<void> {
+  const owners = modules.flatMap(({ name }) => [name, `${name}_outbox`].map((schema) => ({ schema, owner: roleName(prefix, `${name}_owner`) })));
+  const { rows } = await client.query<{ schema: string; owner: string }>(
+    `select nspname as schema, pg_get_userbyid(nspowner) as owner from pg_namespace join unnest($1::text[], $2::text[]) as wanted (schema, owner) on schema = nspname
+     where pg_get_userbyid(nspowner) <> wanted.owner limit 1`,
+    [owners.map(({ schema }) => schema), owners.map(({ owner }) => owner)],
+  );
+  if (!rows[0]) return;
+  const { schema, owner } = rows[0];
+  throw new StartError(`the schema "${schema}" belongs to the role "${owner}", not to one that begins with ${prefix}`, 'Set DATABASE_ROLE_PREFIX to what it was when the database was made, or use another database.');
 }
 
 async function requireCreateRole(client: pg.Client): Promise<void> {
@@ -137,8 +174,11 @@ async function repairPasswords(client: pg.Client, options: ProvisionOptions, nam
   const probe = new pg.Client({ connectionString: roleUrl(options, 'kernel'), connectionTimeoutMillis: 5_000 });
   try {
     await probe.connect();
+    const { rows } = await probe.query<{ name: string }>('select current_user as name');
     await probe.end();
+    if (rows[0]!.name !== roleName(options.prefix, 'kernel')) throw new StartError(`DATABASE_URL is read so that the roles of the modules would sign in as "${rows[0]!.name}"`, 'Write it as postgres://user:password@host:port/database.');
   } catch (error) {
+    if (error instanceof StartError) throw error;
     if (!BAD_PASSWORD.includes(codeOf(error)) && !/password/i.test((error as Error).message)) throw error;
     requirePassword(options);
     await requireCreateRole(client);
@@ -156,13 +196,14 @@ function requirePassword({ adminUrl }: ProvisionOptions): void {
   );
 }
 
-async function provisionModule(client: pg.Client, prefix: string, module: MigrationSource): Promise<void> {
+async function provisionModule(client: pg.Client, options: ProvisionOptions, module: MigrationSource): Promise<void> {
+  const { prefix } = options;
   const [owner, runtime] = [roleName(prefix, `${module.name}_owner`), roleName(prefix, module.name)];
   if (await isProvisioned(client, module, runtime)) return;
   const schemas = [module.name, `${module.name}_outbox`];
   await becomeOwner(client, owner);
   await client.query('reset role');
-  for (const schema of schemas) await createSchema(client, schema, owner, runtime);
+  for (const schema of schemas) await createSchema(client, options, schema, { owner, runtime });
   for (const extension of module.extensions) await createExtension(client, extension);
   await becomeOwner(client, owner);
   try {
@@ -192,7 +233,7 @@ async function becomeOwner(client: pg.Client, owner: string): Promise<void> {
   }
 }
 
-async function createSchema(client: pg.Client, schema: string, owner: string, runtime: string): Promise<void> {
+async function createSchema(client: pg.Client, options: ProvisionOptions, schema: string, { owner, runtime }: { owner: string; runtime: string }): Promise<void> {
   const { rows } = await client.query<{ usable: boolean }>(`select has_schema_privilege($2, oid, 'usage') as usable from pg_namespace where nspname = $1`, [schema, runtime]);
   if (rows[0]?.usable) return;
   const name = quote(schema);
@@ -205,6 +246,7 @@ async function createSchema(client: pg.Client, schema: string, owner: string, ru
   } catch (error) {
     await client.query('rollback');
     if (codeOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    await requireOwnSchemas(client, options);
     const { login, database } = await whereAmI(client);
     throw new StartError(
       `the database login "${login}" may not create schemas in the database "${database}", and each module needs two of its own`,
@@ -239,7 +281,12 @@ function password({ adminUrl, prefix }: ProvisionOptions, name: string): string 
 }
 
 function secret(adminUrl: string): string {
-  return decodeURIComponent(new URL(adminUrl).password);
+  return readUrl(adminUrl).password ?? '';
+}
+
+/** As the driver reads it. */
+function readUrl(url: string): { readonly password?: string; readonly database: string } {
+  return (new pg.Client({ connectionString: url }) as unknown as { connectionParameters: { password?: string; database: string } }).connectionParameters;
 }
 
 /** Where the administrator needs no password the modules get none: one that follows from nothing is known to all. */
@@ -247,8 +294,13 @@ function secretOf(options: ProvisionOptions, name: string): string {
   return secret(options.adminUrl) === '' ? 'null' : literal(password(options, name));
 }
 
+/** What else the administrator's says, e.g. of encryption or of a socket, holds for the roles as well. */
 function roleUrl(options: ProvisionOptions, name: string): string {
   const url = new URL(options.adminUrl);
+  for (const own of ['user', 'password', 'options', 'application_name']) url.searchParams.delete(own);
+  // A URL without a host takes no user. Its parameter `host` goes first all the same.
+  if (url.hostname === '') url.hostname = 'localhost';
+  url.pathname = `/${encodeURIComponent(readUrl(options.adminUrl).database)}`;
   url.username = encodeURIComponent(roleName(options.prefix, name));
   url.password = secret(options.adminUrl) === '' ? '' : encodeURIComponent(password(options, name));
   return url.href;

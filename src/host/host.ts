@@ -24,6 +24,7 @@ import { eventDesk } from './event-desk.ts';
 import { EventOperations } from './event-operations.ts';
 import { eventRoutes } from './event-routes.ts';
 import { ModuleHost } from './module-host.ts';
+import { alone } from './alone.ts';
 import { Ownership } from './ownership.ts';
 import { platform } from './platform.ts';
 import type { ConnectPeers, Peers } from './peers.ts';
@@ -283,8 +284,18 @@ export class Host {
     for (const module of modules) await module.parts.start?.(Call.root(module.module, START_TIMEOUT_MS));
     this.#ownership = new Ownership({ url: this.#provisioned.kernelUrl, ownables: modules, log: this.#options.log, retryMs: OWNERSHIP_RETRY_MS });
     await this.#ownership.start();
-    for (const module of modules) if (this.#ownership.owns(module.module)) await this.#seed(module);
+    await this.#seedAll(modules);
     this.#timers.push(setInterval(() => void this.#measureBacklog(), BACKLOG_EVERY_MS), setInterval(() => this.#checkDatabases(), DATABASE_CHECK_MS));
+  }
+
+  /** By one process at a time, whichever owns what: a module's demo data may build upon those of another one. */
+  async #seedAll(modules: readonly ModuleHost[]): Promise<void> {
+    const unseeded: ModuleHost[] = [];
+    for (const module of modules) if (await module.isUnseeded()) unseeded.push(module);
+    if (unseeded.length === 0) return;
+    await alone(this.#provisioned.kernelUrl, 'cleave:seed', async () => {
+      for (const module of unseeded) await this.#seed(module);
+    });
   }
 
   /** A module that asks others elsewhere is filled as soon as they answer: nobody waits for that, it can be used without. */

@@ -132,14 +132,17 @@ export class ModuleHost implements Ownable {
     await Promise.all([this.#tasks.stop(), this.#sagas.stop(), this.relay.stop()]);
   }
 
+  /** Whether it has demo data that it was not filled with yet. */
+  async isUnseeded(): Promise<boolean> {
+    if (!this.#seedDemo || !this.parts.seed) return false;
+    return (await this.db.sql(`select 1 from ${this.module}_outbox.note where key = $1`, [SEEDED])).length === 0;
+  }
+
   /** Fills an empty shop once; a second process, or a restart half way, does not do it again. */
   async seed(): Promise<void> {
-    if (!this.#seedDemo || !this.parts.seed) return;
-    const key = 'seeded';
-    const [done] = await this.db.sql(`select 1 from ${this.module}_outbox.note where key = $1`, [key]);
-    if (done) return;
-    await this.parts.seed(Call.root(this.module, SEED_TIMEOUT_MS));
-    await this.db.sql(`insert into ${this.module}_outbox.note (key, value) values ($1, 'true') on conflict do nothing`, [key]);
+    if (!(await this.isUnseeded())) return;
+    await this.parts.seed!(Call.root(this.module, SEED_TIMEOUT_MS));
+    await this.db.sql(`insert into ${this.module}_outbox.note (key, value) values ($1, 'true') on conflict do nothing`, [SEEDED]);
   }
 
   /** Whether the module could reach its database when it was last looked at. */
@@ -171,6 +174,7 @@ export class ModuleHost implements Ownable {
   }
 }
 
+const SEEDED = 'seeded';
 const SEED_TIMEOUT_MS = 60_000;
 
 async function partsOf(options: ModuleHostOptions, db: OrmDatabase): Promise<Parts> {

@@ -22,6 +22,7 @@ const listening: Explanation = {
     new StartError(`this user may not listen on port ${port} of ${address}`, 'Take a port from 1024 on: PORT=8080 npm start.'),
   EADDRNOTAVAIL: ({ address }) => new StartError(`${address} is no address of this machine`, SET_HOST),
   ENOTFOUND: () => new StartError('HOST is no name of this machine', SET_HOST),
+  EAI_AGAIN: () => new StartError('HOST cannot be looked up: the name server does not answer', SET_HOST),
 };
 
 /** By SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
