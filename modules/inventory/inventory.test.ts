@@ -1,7 +1,7 @@
 import pg from 'pg';
 import t from 'tap';
 import { isRefusal, uuidv7 } from '#kernel';
-import { testShop } from '#testing';
+import { cloneDatabase, testShop } from '#testing';
 import { catalog } from '../catalog/contract.ts';
 import { imbalances } from './balance.testing.ts';
 import { inventory } from './contract.ts';
@@ -250,8 +250,16 @@ void t.test('the books balance', async (t) => {
   await shop.stop();
 });
 
-void t.test('a demo shop has stock of every product', async (t) => {
-  const demo = await testShop(t, { settings: { SEED_DEMO: 'true' } });
+void t.test('a demo shop has stock of every product, also where another process owns the catalog', async (t) => {
+  const database = shop.isOneProcess ? await cloneDatabase() : undefined;
+  if (database) {
+    t.teardown(async () => database.drop());
+    const owner = new pg.Client(database.adminUrl);
+    await owner.connect();
+    t.teardown(async () => owner.end());
+    await owner.query(`select pg_advisory_lock(hashtextextended('cleave:owner:catalog', 0))`);
+  }
+  const demo = await testShop(t, { settings: { SEED_DEMO: 'true' }, ...(database && { database }) });
   const { items } = await demo.client(catalog).listProducts({ limit: 500 }, demo.call());
   const rows = await demo.sql<{ product_id: string; on_hand: number }>('inventory', 'select product_id, on_hand from stock');
   const stocked = new Map(rows.map((row) => [row.product_id, row.on_hand]));
