@@ -122,7 +122,7 @@ export class Conformity {
   }
 }
 
-/** RFC 9457 and what http-api.md adds to it. */
+/** RFC 9457 and what the public API adds to it. */
 function problemComplaints(url: string, { status, body, headers }: Reply): string[] {
   if (headers.get('content-type') !== PROBLEM) return [];
   const instance = new URL(url, 'http://shop').pathname;

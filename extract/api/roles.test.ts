@@ -1,6 +1,6 @@
 /**
- * Who may do what: every route of the shop, asked by everybody, for things of the owner's. The table is written by hand, from
- * http-api.md; the routes are read from the shop, so a route without a row fails, as does a row without a route.
+ * Who may do what: every route of the shop, asked by everybody, for things of the owner's. The table is written by hand;
+ * the routes are read from the shop, so a route without a row fails, as does a row without a route.
  */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';

@@ -14,6 +14,8 @@ export interface Answer {
   readonly atMs: number;
   /** Milliseconds from the moment when the request was due. */
   readonly ms: number;
+  /** Of these how many the load generator was late. */
+  readonly lateMs: number;
   readonly retryAfter: boolean;
 }
 
@@ -78,8 +80,8 @@ export function isDone({ status }: Answer): boolean {
   return status >= 200 && status <= 299;
 }
 
-export function waits(answers: readonly Answer[]): Times {
-  const all = answers.map(({ ms }) => ms);
+export function waits(answers: readonly Answer[], of: 'ms' | 'lateMs' = 'ms'): Times {
+  const all = answers.map((answer) => answer[of]);
   return { p50: quantile(all, 0.5), p99: quantile(all, 0.99), p999: quantile(all, 0.999), max: quantile(all, 1) };
 }
 
@@ -94,6 +96,7 @@ function answerTo(pool: Pool, { path, method, headers, body }: Request, started:
   return new Promise((resolve, reject) => {
     let status = 0;
     let retryAfter = false;
+    const lateMs = performance.now() - started - dueMs;
     pool.dispatch(
       { path: path!, method: method as 'GET' | 'POST', headers: { ...headers }, body: (body as string | undefined) ?? null },
       {
@@ -106,7 +109,7 @@ function answerTo(pool: Pool, { path, method, headers, body }: Request, started:
         },
         onResponseEnd() {
           const atMs = performance.now() - started;
-          resolve({ status, atMs, ms: atMs - dueMs, retryAfter });
+          resolve({ status, atMs, ms: atMs - dueMs, lateMs, retryAfter });
         },
         onResponseError: (_, error) => reject(error),
       },

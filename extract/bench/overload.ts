@@ -19,6 +19,8 @@ export interface Overload {
   readonly taken: Times;
   /** Until the 503. */
   readonly refused: Times;
+  /** Of all of these, how late the load generator sent them. */
+  readonly late: Times;
   /** At half the peak, before it and `NORMAL_AFTER_MS` after its end. */
   readonly before: Times;
   readonly after: Times;
@@ -45,12 +47,12 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     await backlog.drained();
     const before = timesOf(await offered(HALF, seconds));
     await offered(TIMES, SETTLE_SECONDS);
-    const { taken, refused, goodput } = sorted(await offered(TIMES, seconds), seconds);
+    const { taken, refused, late, goodput } = sorted(await offered(TIMES, seconds), seconds);
     await sleep(NORMAL_AFTER_MS);
     const afterwards = await offered(HALF, seconds);
     const after = waits(afterwards);
-    measured.push({ peak, goodput, before, taken, refused, after, wrongAfter: afterwards.filter((answer) => !isDone(answer)).length });
-    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
+    measured.push({ peak, goodput, before, taken, refused, late, after, wrongAfter: afterwards.filter((answer) => !isDone(answer)).length });
+    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), the load generator late by ${late.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
   }
   await loop.close();
   const median = (figure: (of: Overload) => number) => quantile(measured.map(figure), HALF);
@@ -60,6 +62,7 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     goodput: median((of) => of.goodput),
     taken: times((of) => of.taken),
     refused: times((of) => of.refused),
+    late: times((of) => of.late),
     before: times((of) => of.before),
     after: times((of) => of.after),
     wrongAfter: measured.reduce((sum, { wrongAfter }) => sum + wrongAfter, 0),
@@ -67,10 +70,10 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
 }
 
 /** Goodput is what was answered while the load lasted. */
-function sorted(answers: readonly Answer[], seconds: number): Pick<Overload, 'taken' | 'refused' | 'goodput'> {
+function sorted(answers: readonly Answer[], seconds: number): Pick<Overload, 'taken' | 'refused' | 'late' | 'goodput'> {
   const isRefused = ({ status, retryAfter }: Answer): boolean => status === 503 && retryAfter;
   const refused = answers.filter(isRefused);
   const taken = answers.filter((answer) => !isRefused(answer));
   const inTime = taken.filter(({ atMs }) => atMs <= seconds * 1_000);
-  return { taken: timesOf(taken), refused: waits(refused), goodput: inTime.length / seconds };
+  return { taken: timesOf(taken), refused: waits(refused), late: waits(answers, 'lateMs'), goodput: inTime.length / seconds };
 }

@@ -28,7 +28,7 @@ export interface Section {
 }
 
 /** Measured otherwise than in rounds. */
-const WITHOUT_ROUNDS: readonly Part[] = ['call', 'remote', 'events', 'latency', 'memory'];
+const WITHOUT_ROUNDS: readonly Part[] = ['call', 'remote', 'events', 'latency', 'apart', 'memory'];
 
 export const pagePath = join(import.meta.dirname, '..', '..', 'docs', 'benchmarks.md');
 

@@ -13,10 +13,13 @@ import { scenarios } from './scenarios.ts';
 import type { Side } from './side.ts';
 import { CUSTOMERS, type Stage } from './shop.ts';
 
+/** Medians over the rounds. */
 export interface Checkout {
-  /** Milliseconds from the moment when the order was due until its answer; medians over the rounds. */
+  /** Milliseconds until the answer: at a steady rate from the moment when the order was due, else from when it was sent. */
   readonly p50: number;
   readonly p99: number;
+  /** Orders that were answered. */
+  readonly perSecond: number;
 }
 
 export interface Weathered {
@@ -59,7 +62,7 @@ export async function storm({ side, backlog }: Contender, stage: Stage, { rounds
     return { alone: median(alone), during: median(during), besideLoop: besideLoop.length > 0 ? median(besideLoop) : undefined };
   };
   const loop = openLoop(side.url);
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, seconds)));
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, seconds)), perSecond: ORDERS_PER_SECOND }));
   await loop.close();
   const full = await measured('as many as it takes', async () => load(side.url, requests, seconds));
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
@@ -121,5 +124,6 @@ function startSignIns({ url }: Side): SignIns {
 }
 
 function median(rounds: readonly Checkout[]): Checkout {
-  return { p50: quantile(rounds.map(({ p50 }) => p50), 0.5), p99: quantile(rounds.map(({ p99 }) => p99), 0.5) };
+  const of = (figure: keyof Checkout): number => quantile(rounds.map((round) => round[figure]), 0.5);
+  return { p50: of('p50'), p99: of('p99'), perSecond: of('perSecond') };
 }

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { ofOverload, ofStorm, ofTracing } from './verdicts.ts';
 
-const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99 });
+const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, perSecond: 1 });
 const rounds = { perSecond: { median: 1, min: 1, max: 1 }, p50: 1, p99: 1, cpuUs: { median: 100, min: 100, max: 100 }, throughPerSecond: undefined };
 
 function missed(findings: ReturnType<typeof ofStorm>): string[] {
@@ -22,7 +22,7 @@ t.test('sign-ins may slow neither steady orders nor as many as the shop takes', 
 });
 
 t.test('overload must be refused soon, and be over when it is over', async (t) => {
-  const good = { peak: 1_000, goodput: 900, taken: times(100), refused: times(50), before: times(20), after: times(30), wrongAfter: 0 };
+  const good = { peak: 1_000, goodput: 900, taken: times(100), refused: times(50), late: times(1), before: times(20), after: times(30), wrongAfter: 0 };
   t.same(missed(ofOverload(good)), []);
   t.same(missed(ofOverload({ ...good, goodput: 899 })), ['taken when 3 times as many are sent, beside that']);
   t.same(missed(ofOverload({ ...good, refused: { ...times(40), p999: 51 } })), ['the others are refused within, p99.9']);

@@ -79,13 +79,14 @@ export function ofStorm({ steady, full, checksPerSecond, refusedPerSecond }: Sto
       told(`${what}, ms p50 / p99`, both(alone)),
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
       atMost('  p99 beside that without sign-ins', during.p99 / alone.p99, 'x', MOST_STORM_RATIO),
+      ...(alone.perSecond === during.perSecond ? [] : [told('  answers/s without / with sign-ins', `${alone.perSecond.toFixed()} / ${during.perSecond.toFixed()}`)]),
       ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
     ]),
     told('passwords checked / sign-ins refused meanwhile', `${checksPerSecond.toFixed()}/s / ${refusedPerSecond.toFixed()}/s`),
   ];
 }
 
-export function ofOverload({ peak, goodput, taken, refused, before, after, wrongAfter }: Overload): Finding[] {
+export function ofOverload({ peak, goodput, taken, refused, late, before, after, wrongAfter }: Overload): Finding[] {
   return [
     told('as many orders as the shop takes, answers/s', peak.toFixed()),
     atLeast(`  taken when ${TIMES} times as many are sent, beside that`, goodput / peak, 'x', LEAST_GOODPUT),
@@ -93,6 +94,7 @@ export function ofOverload({ peak, goodput, taken, refused, before, after, wrong
     atMost('  the others are refused within, p99', refused.p99, 'ms', MOST_REFUSAL_MS),
     atMost('  the others are refused within, p99.9', refused.p999, 'ms', MOST_REFUSAL_MS),
     told('  the others are refused within, the last of all rounds', `${refused.max.toFixed(1)} ms`),
+    told('  so late was the load generator, ms p50 / p99', both(late)),
     told('  at half the peak, before it, ms p50 / p99', both(before)),
     told(`  ${NORMAL_AFTER_MS / 1_000} s after it, ms p50 / p99`, both(after)),
     atMost(`  ${NORMAL_AFTER_MS / 1_000} s after it, p99 beside that before it`, after.p99 / before.p99, 'x', MOST_NORMAL_RATIO),

@@ -46,7 +46,8 @@ export interface Reach extends Case {
 export interface Effect {
   /** How often it was asked meanwhile. */
   readonly asked: number;
-  readonly worth: Worth;
+  /** `unasked` proves nothing. */
+  readonly worth: Worth | 'unasked';
   /** Undefined where it was not asked again, for want of things that it uses up. */
   readonly normalAfterMs: number | undefined;
 }
@@ -185,7 +186,7 @@ async function suffer({ service, fault }: Case, { deployment, api, books, stage,
     healthy: { before: taken(beganAt, faultAt), meanwhile: taken(window.faultAt, endedAt) },
   };
   // Who is slow makes others late: that is no more than was done to it.
-  const isAsDone = (worth: Worth): boolean => fault === 'slow' && worth === 'late';
+  const isAsDone = (worth: Effect['worth']): boolean => fault === 'slow' && worth === 'late';
   const worse = Object.entries(routes).flatMap(([route, { worth }]) => {
     const plan = planned.get(route);
     return plan && !isAsDone(worth) && badness(worth) > badness(plan.verdict) ? [`${route} is ${worth}, where its plan says ${plan.verdict}`] : [];
@@ -246,6 +247,7 @@ function effectOf(notes: readonly Note[], { faultAt, endedAt }: { faultAt: numbe
   const meanwhile = notes.filter(({ askedAt }) => askedAt >= faultAt && askedAt < endedAt);
   const counts = [...Map.groupBy(meanwhile, ({ worth }) => worth)].toSorted(([, a], [, b]) => b.length - a.length);
   const ill = meanwhile.filter(({ worth }) => worth !== 'works');
+  if (meanwhile.length === 0) return { asked: 0, worth: 'unasked', normalAfterMs: 0 };
   if (ill.length === 0) return { asked: meanwhile.length, worth: 'works', normalAfterMs: 0 };
   const last = Math.max(...ill.map(({ askedAt }) => askedAt));
   const normal = notes.find(({ askedAt, worth }) => askedAt > last && worth === 'works');
@@ -254,8 +256,8 @@ function effectOf(notes: readonly Note[], { faultAt, endedAt }: { faultAt: numbe
 }
 
 /** The plan speaks of a service that is away; to be late, to be queued and to be degraded are ways of working. */
-function badness(worth: Worth | Verdict): number {
-  return { works: 0, late: 1, degraded: 1, queued: 1, '503': 2, none: 3 }[worth];
+function badness(worth: Effect['worth'] | Verdict): number {
+  return { works: 0, late: 1, degraded: 1, queued: 1, '503': 2, none: 3, unasked: 4 }[worth];
 }
 
 /** Of all services together, since one case asks too little for a 99th percentile. */

@@ -80,6 +80,7 @@ Every other operation works with any of them ${reaches[0]!.fault}: ${operations.
 
 function cell({ worth, normalAfterMs }: Effect): string {
   if (worth === 'works') return '';
+  if (worth === 'unasked') return 'not asked';
   return [worth === 'none' ? 'no answer' : worth, ...(normalAfterMs === undefined ? [] : [seconds(normalAfterMs)])].join(', ');
 }
 

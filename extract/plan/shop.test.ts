@@ -37,7 +37,7 @@ void t.test('payments: orders are taken, and their charges wait', async (t) => {
   const found = plan('payments');
   t.strictSame(operations(found.callsOut), []);
   t.strictSame(operations(found.callsIn), ['orders payments.charge', 'orders payments.close', 'orders payments.open']);
-  t.match(found.offers.find(({ operation }) => operation === 'getOrderPayments'), { callers: [] });
+  t.strictSame(found.offers.find(({ operation }) => operation === 'getOrderPayments')?.callers, []);
   t.match(answers(found), { 'POST /api/v1/orders': 'queued', 'GET /api/v1/orders': 'works', 'POST /api/v1/payments': '503', 'GET /api/v1/product-pages/:productId': 'works' });
   t.strictSame(found.eventsOut.map(({ type, subscribers }) => [type, subscribers]), [
     ['payments.payment-completed.v1', ['notifications.customer-messages', 'orders.fulfilment']],
@@ -57,7 +57,7 @@ void t.test('what is set going is followed to its end, event by event', async (t
 
 void t.test('orders: what others need of it, and what it needs', async (t) => {
   const found = plan('orders');
-  t.match(operations(found.callsOut), ['orders catalog.getProducts', 'orders inventory.commit', 'orders inventory.release', 'orders inventory.reserve', 'orders payments.charge', 'orders payments.close', 'orders payments.open', 'orders shipping.cancelShipment', 'orders shipping.createShipment']);
+  t.strictSame(operations(found.callsOut), ['orders catalog.getProducts', 'orders inventory.commit', 'orders inventory.release', 'orders inventory.reserve', 'orders payments.charge', 'orders payments.close', 'orders payments.open', 'orders shipping.cancelShipment', 'orders shipping.createShipment']);
   t.strictSame(operations(found.callsIn), ['notifications orders.recordFacts', 'recommendations orders.listOrders', 'support orders.getOrder', 'support orders.recordFacts']);
   t.match(answers(found), { 'POST /api/v1/tickets': '503 at times', 'GET /api/v1/tickets': 'works', 'POST /api/v1/payments': 'queued' });
   t.match(found.requests, [{ route: 'POST /api/v1/orders', waitsFor: ['catalog.getProducts'] }, { route: 'POST /api/v1/orders/:id/cancel', waitsFor: ['shipping.cancelShipment'] }, { route: 'POST /api/v1/tickets', waitsFor: ['orders.getOrder'] }]);
@@ -78,7 +78,7 @@ void t.test('orders, payments and shipping leave together', async (t) => {
   const found = plan('orders', 'payments', 'shipping');
   t.strictSame(operations(found.callsOut), ['orders catalog.getProducts', 'orders inventory.commit', 'orders inventory.release', 'orders inventory.reserve']);
   t.equal(found.callsInside.length, 5);
-  t.notMatch(found.eventsOut.flatMap(({ subscribers }) => subscribers), ['orders.fulfilment']);
+  t.notOk(found.eventsOut.some(({ subscribers }) => subscribers.includes('orders.fulfilment')));
 });
 
 void t.test('a running shop tells how often, and its database how much', async (t) => {

@@ -27,7 +27,7 @@ void t.test('what the question names comes back', async (t) => {
   t.match(valueFor(strict({ orderId: Uuid, at: Timestamp }), ask({ orderId: ID })), { orderId: ID });
   t.match(valueFor(strict({ id: Uuid }), ask({ id: ID })), { id: ID });
   t.match(valueFor(strict({ id: Uuid }), ask({ userId: ID })), { id: ID }, 'also where the question has another name for it');
-  t.match(valueFor(strict({ items: Type.Array(strict({ id: Uuid })) }), ask({ ids: [ID, OTHER, ID] })), { items: [{ id: ID }, { id: OTHER }] }, 'one item for each that is named');
+  t.same(valueFor(strict({ items: Type.Array(strict({ id: Uuid })) }), ask({ ids: [ID, OTHER, ID] })), { items: [{ id: ID }, { id: OTHER }] }, 'one item for each that is named');
   t.not((valueFor(strict({ items: Type.Array(strict({ productId: Uuid })) }), ask({ productId: ID })) as { items: { productId: string }[] }).items[0]!.productId, ID, 'a list about a thing is of other things');
   t.not((valueFor(strict({ orderId: Uuid }), ask({ orderId: 5 })) as { orderId: unknown }).orderId, 5, 'what does not fit does not');
   t.match(valueFor(strict({ customerId: Uuid }), ask({}, { customerId: ID })), { customerId: ID });

@@ -45,7 +45,6 @@ export async function handledOnce(books: Books, published: number): Promise<Find
      from (select *, lag(at) over (partition by subscriber, aggregate_id order by n) as before from pong.seen) as s where at < before`,
   );
   return [
-    // The key of the table refuses a second time; it is the inbox that must not try.
     { claim: 'each subscriber handled each event, once', violations: wrong.map(({ name, n }) => `${name} handled ${n} of ${published}`) },
     { claim: 'events of one aggregate were handled in order', violations: disorderly.map(({ what }) => what) },
   ];

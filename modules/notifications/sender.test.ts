@@ -125,6 +125,7 @@ void t.test('several senders on one database send each message once, each channe
 
   for (const id of [...ids, text]) t.match(await settled(id), { status: 'sent', tries: 1 });
   t.equal(mailbox.mails.filter(({ envelopeTo }) => envelopeTo[0]!.startsWith('crowd')).length, 20);
+  t.equal(texts.length, 1);
   t.match(texts, [{ id: text, recipient: '+442079460018', body: 'It is on its way.' }]);
 });
 

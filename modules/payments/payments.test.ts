@@ -22,18 +22,18 @@ t.test('a customer pays an order and sees the payment', async (t) => {
 
   const one = await shop.request('GET', `/api/v1/payments/${paid.body.id}`, { token: till.customer.token });
   t.match(one, { status: 200, body: { ...paid.body, refunded: usd(0) } });
-  t.match(await till.payments(orderId), [{ id: paid.body.id }]);
+  t.same((await till.payments(orderId)).map(({ id }) => id), [paid.body.id]);
   t.match(await till.pay(orderId), { status: 409, body: { code: 'ORDER_ALREADY_PAID' } });
 });
 
 t.test('the customer is told once that the payment was completed', async (t) => {
   const reader = await Till.of(shop);
   await reader.pay(await reader.order());
-  const told = await shop.until(async () => {
-    const reply = await shop.request('GET', '/api/v1/notifications', { token: reader.customer.token });
-    return reply.body.items.length > 0 && reply.body.items;
-  }, 'the mail about the payment');
-  t.equal(told.length, 1);
+  const told = async () => (await shop.request('GET', '/api/v1/notifications', { token: reader.customer.token })).body.items.length;
+  await shop.until(told, 'the mail about the payment');
+  const open = async () => shop.sql('payments_outbox', `select id from job where name = 'events' and state < 'active' union all select event_id from event_delivery where state = 'waiting'`);
+  await shop.until(async () => (await open()).length === 0, 'all events of payments to be handled');
+  t.equal(await told(), 1);
 });
 
 t.test('a declined order can be paid with another card', async (t) => {
@@ -44,7 +44,7 @@ t.test('a declined order can be paid with another card', async (t) => {
   for (const reply of [declined, short, unknown]) t.match(reply, { status: 402, body: { code: 'PAYMENT_DECLINED', paymentId: /^[0-9a-f-]{36}$/ } });
   t.equal(new Set([declined, short, unknown].map((reply) => reply.body.detail)).size, 3, 'each says why');
   t.equal((await till.pay(orderId)).status, 201);
-  t.match((await till.payments(orderId)).map(({ status }) => status), ['completed', 'declined', 'declined', 'declined']);
+  t.same((await till.payments(orderId)).map(({ status }) => status), ['completed', 'declined', 'declined', 'declined']);
 });
 
 t.test('only its customer pays an order, and only an order that is there', async (t) => {
@@ -101,7 +101,7 @@ t.test('while the card processor is down the order stays payable', async (t) => 
   t.match(await till.pay(orderId, 'tok_gateway_down', 'down-1'), { status: 503, body: { code: 'GATEWAY_UNAVAILABLE' } }, 'the key can be repeated');
   t.match(await till.pay(orderId, 'tok_visa', 'down-1'), { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } }, 'with the same request');
   t.equal((await till.pay(orderId)).status, 201);
-  t.match((await till.payments(orderId)).map(({ status }) => status), ['completed', 'failed', 'failed']);
+  t.same((await till.payments(orderId)).map(({ status }) => status), ['completed', 'failed', 'failed']);
 });
 
 t.test('a key replays its first answer, good or bad', async (t) => {
@@ -163,7 +163,7 @@ t.test('fulfilment and the customer pay at once: one charge', async (t) => {
 t.test('fulfilment repeats a charge that the processor did not answer until it does', async (t) => {
   const orderId = await till.order();
   for (let round = 0; round < 2; round += 1) await t.rejects(till.charge(orderId, 'tok_gateway_down'), { code: 'GATEWAY_UNAVAILABLE', status: 503 });
-  t.match(await till.payments(orderId), [{ status: 'pending' }], 'one attempt, however often it was asked for');
+  t.same((await till.payments(orderId)).map(({ status }) => status), ['pending'], 'one attempt, however often it was asked for');
   t.match(await till.pay(orderId), { status: 201 }, 'the customer need not wait for it');
   t.match(await till.charge(orderId, 'tok_gateway_down'), { outcome: 'completed' });
 });
@@ -173,7 +173,7 @@ t.test('closing gives back what was taken, and nothing is taken afterwards', asy
   const paid = await till.pay(orderId);
   t.same(await till.close(orderId), { refunded: usd(2_500) });
   t.same(await till.close(orderId), { refunded: usd(2_500) }, 'once, however often');
-  t.match(await till.payments(orderId), [{ id: paid.body.id, status: 'refunded', refunded: usd(2_500) }]);
+  t.same((await till.payments(orderId)).map(({ id, status, refunded }) => ({ id, status, refunded })), [{ id: paid.body.id, status: 'refunded', refunded: usd(2_500) }]);
   t.match(await till.pay(orderId), { status: 409, body: { code: 'ORDER_NOT_PAYABLE' } });
   t.match(await till.charge(orderId), { outcome: 'closed' });
   t.match(await till.taken(orderId), { charges: 1, taken: 2_500, givenBack: 2_500 });
@@ -195,7 +195,7 @@ t.test('closing ends a charge that fulfilment still wanted to repeat', async (t)
   const orderId = await till.order();
   await t.rejects(till.charge(orderId, 'tok_gateway_down'), { code: 'GATEWAY_UNAVAILABLE' });
   t.same(await till.close(orderId), { refunded: null });
-  t.match(await till.payments(orderId), [{ status: 'failed' }]);
+  t.same((await till.payments(orderId)).map(({ status }) => status), ['failed']);
   t.match(await till.charge(orderId), { outcome: 'closed' });
 });
 
@@ -205,7 +205,8 @@ t.test('a payment is seen by its customer, support and administrators', async (t
   const [support, admin, stranger] = [await shop.support(), await shop.admin(), await shop.customer()];
   for (const { token } of [till.customer, support, admin]) {
     t.match(await shop.request('GET', `/api/v1/payments/${body.id}`, { token }), { status: 200, body: { id: body.id } });
-    t.match(await shop.request('GET', `/api/v1/payments?orderId=${orderId}`, { token }), { status: 200, body: { items: [{ id: body.id }], nextCursor: null } });
+    const listed = await shop.request('GET', `/api/v1/payments?orderId=${orderId}`, { token });
+    t.same([listed.status, listed.body.items.map(({ id }: { id: string }) => id), listed.body.nextCursor], [200, [body.id], null]);
   }
   t.match(await shop.request('GET', `/api/v1/payments/${body.id}`, { token: stranger.token }), { status: 404, body: { code: 'PAYMENT_NOT_FOUND' } });
   t.same((await shop.request('GET', `/api/v1/payments?orderId=${orderId}`, { token: stranger.token })).body, { items: [], nextCursor: null });

@@ -1,4 +1,4 @@
-/** What http-api.md promises for every reply, whatever the route: ids, traces, headers, problems. */
+/** What the public API promises for every reply, whatever the route: ids, traces, headers, problems. */
 import t from 'tap';
 import { isProblem, testServer } from './server.testing.ts';
 import type { RoutesPlugin } from './route.ts';

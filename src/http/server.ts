@@ -1,4 +1,4 @@
-/** The public listener: routes of modules, behind one door, with what http-api.md promises for all of them. */
+/** The public listener: routes of modules, behind one door, with what the public API promises for all of them. */
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Logger } from 'pino';
 import type { ErrorSpec } from '../contract/contract.ts';

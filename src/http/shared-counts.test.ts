@@ -140,8 +140,9 @@ t.test('a Redis that goes silent holds up no request, and is found again', { ski
   t.same(await askAll([one, one, one], address), [200, 200, 200], 'one goes on from what it has seen itself');
   t.equal(await ask(one, address), 429);
   t.same(await askAll([two, two, two, two], address), [200, 200, 200, 429], 'and so does two');
+  for (let i = 0; i < 40; i += 1) t.equal(await ask(one, address), 429);
   const took = performance.now() - began;
-  t.ok(took < 500, `8 requests took ${took.toFixed()} ms`);
+  t.ok(took < 2_500, `48 requests took ${took.toFixed()} ms, not 48 times 100`);
   t.equal(told(one, ALONE), 1, 'it is told once');
 
   line.release();
@@ -159,7 +160,7 @@ t.test('a Redis that is slow holds up one request, once', { skip }, async (t) =>
   const began = performance.now();
   for (let i = 0; i < 50; i += 1) t.equal(await ask(server, address), 200);
   const took = performance.now() - began;
-  t.ok(took < 1_000, `50 requests took ${took.toFixed()} ms, not 50 times 300`);
+  t.ok(took < 2_500, `50 requests took ${took.toFixed()} ms, not 50 times 100`);
   t.equal(told(server, ALONE), 1);
   // Probes that come late are no answers either.
   await new Promise((resolve) => setTimeout(resolve, 1_500));

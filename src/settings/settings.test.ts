@@ -89,7 +89,9 @@ t.test('a setting may have a rule of its own, and settings may contradict each o
 });
 
 t.test('roles do not take a name that PostgreSQL keeps for itself', async (t) => {
-  t.match(readSettings(kernelSettings, { DATABASE_ROLE_PREFIX: 'pg_' }).problems, [/^DATABASE_ROLE_PREFIX is "pg_": .* not pg_/]);
+  const { problems } = readSettings(kernelSettings, { DATABASE_ROLE_PREFIX: 'pg_' });
+  t.equal(problems?.length, 1);
+  t.match(problems, [/^DATABASE_ROLE_PREFIX is "pg_": .* not pg_/]);
   t.equal(readSettings(kernelSettings, { DATABASE_ROLE_PREFIX: 'pg' }).value?.DATABASE_ROLE_PREFIX, 'pg');
 });
 

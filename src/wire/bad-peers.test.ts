@@ -49,7 +49,7 @@ t.test('a peer that never answers is waited for until the deadline', async (t) =
   const { origin } = await peer(t, () => undefined);
   const started = performance.now();
   await t.rejects(overTheWire(t, till, origin).count({}, Call.root('test', 300)), { code: 'DEADLINE_EXCEEDED' });
-  t.ok(performance.now() - started < 800);
+  t.ok(performance.now() - started < 3_000, 'not for as long as the operation may take');
 });
 
 t.test('a peer that begins to answer and stops is waited for until the deadline', async (t) => {
