@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { projectRoot } from '../../src/host/discover.ts';
 import { emptyDatabase, testShop } from '../../src/testing/testing.ts';
+import { UsageError } from '../command.ts';
+import { command } from './command.ts';
 import { type Plan, planFor } from './plan.ts';
 import { readShop } from './shop.ts';
 import { measure } from './sizes.ts';
@@ -116,10 +118,12 @@ void t.test('the command prints JSON for scripts, sizes included', async (t) => 
 });
 
 void t.test('what makes no sense is refused with a sentence', async (t) => {
-  t.match(await extract(['plan']), { code: 2, stderr: /^plan needs the modules that shall leave\.\nThere are catalog, / });
   t.match(await extract(['plan', 'payment']), { code: 2, stderr: /^there is no module payment\.\nThere are catalog, / });
-  t.match(await extract(['plan', 'payments', '--metrics', 'here']), { code: 2, stderr: /^--metrics is "here", but must be an http or https URL\./ });
-  t.match(await extract(['plan', '--help']), { code: 0, stdout: /^npm run extract -- plan <module>/ });
+  const refused: unknown = await command.run([]).catch((error: unknown) => error);
+  t.ok(refused instanceof UsageError);
+  t.match(refused, { message: 'plan needs the modules that shall leave', remedy: /^There are catalog, / });
+  await t.rejects(command.run(['payments', '--metrics', 'here']), { message: /^--metrics is "here", but must be an http or https URL/ });
+  t.match(command.help, /^npm run extract -- plan <module>/);
   t.match(await extract(['serve', 'payments', '--stub-peers'], { NODE_ENV: 'production' }), { code: 2, stderr: /^--stub-peers makes up what other modules would say, and NODE_ENV is production\./ });
 });
 

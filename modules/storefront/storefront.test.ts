@@ -144,7 +144,8 @@ t.test('without the product there is no page, and nothing else is asked any long
     t.ok(Number(headers.get('retry-after')) > 0);
     const { call } = asked.find(({ name }) => name === 'inventory.getAvailability')!;
     await shop.until(() => call.signal.aborted, 'the question for the stock to be cancelled');
-    t.ok(leftMs > 0, 'before its own time was over');
+    // One that is late is waited for longer than the stock.
+    if (behaviour !== untilStopped) t.ok(leftMs > 0, 'before its own time was over');
   }
   tampered.clear();
   const { gate } = shop.module('catalog');
