@@ -2,7 +2,6 @@
  * Open loop: each request is sent when it is due, whatever became of those before, as customers do who do not know of each
  * other. What waits counts as waiting.
  */
-import { getPriority, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Request } from 'autocannon';
 import { Pool } from 'undici';
@@ -38,7 +37,7 @@ const CONNECTIONS = 1_000;
 export function openLoop(url: string): OpenLoop {
   const pool = new Pool(url, { connections: CONNECTIONS });
   return {
-    send: async (requests, perSecond, seconds) => preferred(async () => {
+    async send(requests, perSecond, seconds) {
       const started = performance.now();
       const answers: Promise<Answer>[] = [];
       const count = Math.floor(perSecond * seconds);
@@ -48,24 +47,9 @@ export function openLoop(url: string): OpenLoop {
         await sleep(1);
       }
       return Promise.all(answers);
-    }),
+    },
     close: async () => pool.close(),
   };
-}
-
-/** Customers have machines of their own: here they get a processor when they want one, where the system allows it. */
-async function preferred<T>(work: () => Promise<T>): Promise<T> {
-  const usual = getPriority();
-  try {
-    setPriority(usual - 10);
-  } catch {
-    return work();
-  }
-  try {
-    return await work();
-  } finally {
-    setPriority(usual);
-  }
 }
 
 /** @throws Error when one was answered with anything but 2xx */
