@@ -22,12 +22,14 @@ const REMEMBERED = 1_000;
 export class ServiceTokens {
   readonly #sign: (claims: object) => string;
   readonly #verify: (token: string) => Record<string, unknown>;
+  /** Until they expire, in epoch milliseconds. */
+  readonly #verified = new Map<string, { claims: ServiceClaims; until: number }>();
   readonly #made = new Map<string, { token: string; until: number }>();
 
   /** @param secret of 32 characters at least, shared by all services of a deployment and nobody else */
   constructor(secret: string) {
     this.#sign = createSigner({ key: secret, algorithm: 'HS256', expiresIn: LIFETIME_MS, iss: ISSUER, header: { typ: TYPE } as never });
-    this.#verify = createVerifier({ key: secret, algorithms: ['HS256'], allowedIss: ISSUER, checkTyp: TYPE, requiredClaims: ['iss', 'aud', 'sub', 'iat', 'exp'], cache: REMEMBERED, maxAge: LIFETIME_MS }) as never;
+    this.#verify = createVerifier({ key: secret, algorithms: ['HS256'], allowedIss: ISSUER, checkTyp: TYPE, requiredClaims: ['iss', 'aud', 'sub', 'iat', 'exp'], maxAge: LIFETIME_MS }) as never;
   }
 
   /** The header with which `caller` calls `callee` now. */
@@ -43,11 +45,21 @@ export class ServiceTokens {
   /** @returns undefined where the header is missing, forged, expired, or of another kind of token */
   claimsOf(authorization: string | undefined): ServiceClaims | undefined {
     if (authorization === undefined || !authorization.startsWith('Bearer ')) return undefined;
+    const known = this.#verified.get(authorization);
+    if (known && known.until > Date.now()) return known.claims;
     try {
-      const { sub, aud } = this.#verify(authorization.slice(7));
-      return typeof sub === 'string' && typeof aud === 'string' ? { caller: sub, callee: aud } : undefined;
+      const { sub, aud, exp } = this.#verify(authorization.slice(7));
+      if (typeof sub !== 'string' || typeof aud !== 'string') return undefined;
+      return this.#remember(authorization, { caller: sub, callee: aud }, Number(exp) * 1_000);
     } catch {
       return undefined;
     }
+  }
+
+  /** By the header itself: fast-jwt's own memory hashes each token, which takes a twentieth of a call. */
+  #remember(authorization: string, claims: ServiceClaims, until: number): ServiceClaims {
+    if (this.#verified.size >= REMEMBERED) this.#verified.clear();
+    this.#verified.set(authorization, { claims, until });
+    return claims;
   }
 }
