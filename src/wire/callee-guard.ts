@@ -10,7 +10,7 @@
  * Nothing above repeats a call within its deadline. Sagas and relays come back later, which is not a retry of the call.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bulkhead, BrokenCircuitError, BulkheadRejectedError, circuitBreaker, CircuitState, ConsecutiveBreaker, ExponentialBackoff, handleWhen, noJitterGenerator } from 'cockatiel';
+import { BrokenCircuitError, circuitBreaker, CircuitState, ConsecutiveBreaker, ExponentialBackoff, handleWhen, noJitterGenerator } from 'cockatiel';
 import { CallError } from '../contract/errors.ts';
 import { WireError } from './exchange.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -34,9 +34,9 @@ export interface Guarded<T> {
 
 export class CalleeGuard {
   readonly #module: string;
-  readonly #bulkhead = bulkhead(CONCURRENT);
   readonly #breaker = circuitBreaker(handleWhen((error) => error instanceof Attempt && error.isFault), { halfOpenAfter: new ExponentialBackoff(PAUSES), breaker: new ConsecutiveBreaker(FAILURES) });
   readonly #budget = new RetryBudget();
+  #underWay = 0;
   retries = 0;
 
   constructor(module: string, onStateChange: (state: BreakerState) => void) {
@@ -51,15 +51,16 @@ export class CalleeGuard {
   }
 
   get underWay(): number {
-    return CONCURRENT - this.#bulkhead.executionSlots;
+    return this.#underWay;
   }
 
   async run<T>(guarded: Guarded<T>): Promise<T> {
+    if (this.#underWay >= CONCURRENT) throw new CallError('UNAVAILABLE', `${this.#module} has more calls under way than it is given; repeat a little later`);
+    this.#underWay += 1;
     try {
-      return await this.#bulkhead.execute(async () => this.#repeat(guarded));
-    } catch (error) {
-      if (error instanceof BulkheadRejectedError) throw new CallError('UNAVAILABLE', `${this.#module} has more calls under way than it is given; repeat a little later`);
-      throw error;
+      return await this.#repeat(guarded);
+    } finally {
+      this.#underWay -= 1;
     }
   }
 
@@ -71,7 +72,7 @@ export class CalleeGuard {
         // Half-open, the breaker would keep this call until the one that tries has ended, for as long as that may take.
         if (this.state === 'half-open') throw new BrokenCircuitError();
         const tries = this.state === 'open';
-        return await this.#breaker.execute(async () => this.#attempt(guarded, number, tries));
+        return await this.#breaker.execute(() => this.#attempt(guarded, number, tries));
       } catch (failure) {
         const caught: unknown = failure instanceof Attempt ? failure.cause : failure;
         if (caught instanceof BrokenCircuitError) throw doubt ?? new CallError('UNAVAILABLE', `${this.#module} has failed again and again; it is asked again shortly`, { cause: caught });

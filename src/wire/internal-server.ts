@@ -50,13 +50,14 @@ type Operation = (input: unknown, call: Call) => Promise<unknown>;
 export async function createInternalServer({ modules, tokens, log, drain = { noticeMs: 0, timeoutMs: 10_000 } }: InternalServerOptions): Promise<FastifyInstance> {
   const app = fastify({ bodyLimit: REQUEST_LIMIT, keepAliveTimeout: KEEP_ALIVE_MS, return503OnClosing: false, pluginTimeout: 0 });
   const door = new InternalDoor(tokens, log);
-  const inHand = new InHand();
-  app.addHook('onRequest', (_request, { raw }, done) => {
-    inHand.add(raw, CALLER);
-    raw.once('close', () => inHand.delete(raw));
-    done();
+  let isClosing = false;
+  app.addHook('preClose', async () => void (isClosing = true));
+  // Fastify says so of what comes from then on, and this of what is in hand: a note of each request would cost more.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (isClosing) reply.header('connection', 'close');
+    done(null, payload);
   });
-  drainOnClose(app, inHand, drain);
+  drainOnClose(app, new InHand(), drain);
   logServed(app, log);
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send(toWire(new CallError('ROUTE_NOT_FOUND', 'no such operation or subscriber is served here'))));
   app.setErrorHandler((error, _request, reply) => answerFailure(reply, error, log));
@@ -70,9 +71,6 @@ export async function createInternalServer({ modules, tokens, log, drain = { not
 
 /** Longer than callers keep their connections, so that they end them: a request never meets a connection that is being closed. */
 const KEEP_ALIVE_MS = 65_000;
-
-/** Callers keep their side of a connection open until they have the answer. */
-const CALLER = { clientSendsNoMore: () => undefined };
 
 class InternalDoor {
   readonly #tokens: ServiceTokens;
