@@ -4,7 +4,7 @@
  *   bulkhead   at most so many calls under way; what is more is refused at once. A queue would keep calls beyond their deadlines
  *   retries    of what may be repeated, and of whatever has not been reached; at most two, with jitter, within what is left of the
  *              deadline and within a budget of 10 % of the calls, so that a callee in trouble is not asked the more for it
- *   breaker    closed --5 failures one after the other--> open --after 0.5 s, doubling to 5 s--> half-open: one call tries
+ *   breaker    closed --5 failures one after the other--> open --after 0.5 s, doubling to 2 s--> half-open: one call tries
  *              half-open --it is answered--> closed; --it fails, or nobody waits for it any more--> open. Others are refused meanwhile
  *
  * Nothing above repeats a call within its deadline. Sagas and relays come back later, which is not a retry of the call.
@@ -20,7 +20,7 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
 const CONCURRENT = 128;
 const FAILURES = 5;
 /** Without jitter, whose first pause may be no pause at all; one call tries, so callers that try at the same time are no load. */
-const PAUSES = { initialDelay: 500, maxDelay: 5_000, generator: noJitterGenerator };
+const PAUSES = { initialDelay: 500, maxDelay: 2_000, generator: noJitterGenerator };
 const TRIES = 3;
 const RETRY_BASE_MS = 20;
 
