@@ -51,7 +51,7 @@ export const command: Command = {
     const service = isStubbed ? stubbed(serviceOf(topology, modules)) : serviceOf(topology, modules);
     const address = service.replicas[replicaOf(values['replica']) - 1];
     if (!address) throw new UsageError(`${service.name} has ${service.replicas.length} replicas in the topology ${topology.name}`, `Name one from 1 to ${service.replicas.length}.`);
-    const env = { PORT: String(address.port), HOST: address.host, INTERNAL_PORT: String(address.internalPort ?? 0), INTERNAL_HOST: address.host, ...(!isStubbed && (await behindGateway(topology))), ...process.env };
+    const env = { PORT: String(address.port), HOST: address.host, INTERNAL_PORT: String(address.internalPort ?? 0), INTERNAL_HOST: address.host, ...(!isStubbed && !process.env['TRUST_PROXY'] && (await behindGateway(topology))), ...process.env };
     const stubs = isStubbed ? await stubTokens() : undefined;
     await Life.run(async (life) => {
       await startService(life, { name: service.name, modules, database: service.database, topology, host: address.host, stubs, env });

@@ -6,9 +6,9 @@
  * database at the same moment, leaves nothing that the next start does not complete.
  */
 import { createHmac } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { StartError } from '../settings/start-error.ts';
+import { takeLock } from './advisory-lock.ts';
 import { migrate } from './migrate.ts';
 import type { MigrationSource } from './migration-files.ts';
 import { kernelTables, outboxQueue } from './kernel-tables.ts';
@@ -32,7 +32,6 @@ export interface Provisioned {
 }
 
 const LOCK = 'cleave:provision';
-const LOCK_RETRY_MS = 50;
 const NOTE_AFTER_MS = 1_000;
 const OLDEST_SERVER = 15;
 const DUPLICATE_OBJECT = '42710';
@@ -44,7 +43,7 @@ export async function provision(options: ProvisionOptions): Promise<Provisioned>
   const client = await connect(options.adminUrl);
   try {
     await requirePostgres(client);
-    await takeLock(client, options);
+    await waitForTurn(client, options);
     await createRoles(client, options);
     await forbidTemporaryTables(client);
     for (const module of options.modules) await provisionModule(client, options, module);
@@ -61,19 +60,14 @@ async function requirePostgres(client: pg.Client): Promise<void> {
   if (number < OLDEST_SERVER * 10_000) throw new StartError(`the database server is PostgreSQL ${name}`, `Use PostgreSQL ${OLDEST_SERVER} or newer; without DATABASE_URL the shop brings its own.`);
 }
 
-/**
- * Asks again and again instead of waiting in the server: a statement that waits holds a snapshot, and for old snapshots
- * `create index concurrently` waits in the process that has the lock, which then wait for each other.
- */
-async function takeLock(client: pg.Client, { note }: ProvisionOptions): Promise<void> {
-  const began = performance.now();
-  for (let isTold = false; ; await sleep(LOCK_RETRY_MS)) {
-    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', [LOCK]);
-    if (rows[0]!.taken) return;
-    if (isTold || performance.now() - began < NOTE_AFTER_MS) continue;
+/** Says so, once, when it takes long. */
+async function waitForTurn(client: pg.Client, { note }: ProvisionOptions): Promise<void> {
+  let isTold = false;
+  await takeLock(client, LOCK, (waitedMs) => {
+    if (isTold || waitedMs < NOTE_AFTER_MS) return;
     note?.('Another process is preparing the database: waiting for it.');
     isTold = true;
-  }
+  });
 }
 
 async function connect(url: string): Promise<pg.Client> {

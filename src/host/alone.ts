@@ -1,9 +1,8 @@
 /** Something that only one process of a deployment does at a time. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { takeLock } from '../database/advisory-lock.ts';
 import { StartError } from '../settings/start-error.ts';
 
-const RETRY_MS = 50;
 const PATIENCE_MS = 120_000;
 
 /**
@@ -15,18 +14,11 @@ export async function alone(url: string, lock: string, work: () => Promise<void>
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await take(client, lock);
+    await takeLock(client, lock, (waitedMs) => {
+      if (waitedMs > PATIENCE_MS) throw new StartError(`another process has held the lock ${lock} for ${PATIENCE_MS / 1_000} s`, 'End it if it hangs, and start again.');
+    });
     await work();
   } finally {
     await client.end().catch(() => undefined);
-  }
-}
-
-/** Asks again and again: a statement that waits holds a snapshot, for which `create index concurrently` waits. */
-async function take(client: pg.Client, lock: string): Promise<void> {
-  for (const givenUpAt = performance.now() + PATIENCE_MS; ; await sleep(RETRY_MS)) {
-    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', [lock]);
-    if (rows[0]!.taken) return;
-    if (performance.now() > givenUpAt) throw new StartError(`another process has held the lock ${lock} for ${PATIENCE_MS / 1_000} s`, 'End it if it hangs, and start again.');
   }
 }
