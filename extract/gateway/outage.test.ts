@@ -50,3 +50,15 @@ t.test('events for a subscriber that is away wait for it, and none of them becom
   t.same((await mails()).filter((subject) => subject.includes(number)).toSorted(), [`We received your order ${number}`, `We received your payment for order ${number}`]);
   for (const outbox of ['orders_outbox', 'payments_outbox']) t.same(await shop.sql(outbox, `select 1 from event_delivery where state = 'dead'`), []);
 });
+
+t.test('events whose handler needs a service that is away wait for it, longer than their tries would last', async (t) => {
+  const comesBack = await shop.without('users');
+  const id = await order();
+  await shop.until(async () => (await statusOf(id)) === 'confirmed', 'the order to be confirmed meanwhile');
+  const waiting = async () => (await shop.sql<{ attempts: number }>('orders_outbox', `select attempts from event_delivery where subscriber like 'notifications.%' and aggregate_id = $1 and next_at > parked_at + interval '100 ms'`, [id]))[0];
+  t.same(await shop.until(waiting, 'the news to have been tried for longer than two tries take'), { attempts: 0 });
+  await comesBack();
+  const number = id.slice(-8).toUpperCase();
+  await shop.until(async () => (await mails()).filter((subject) => subject.includes(number)).length === 2, 'the customer to be told', 20_000);
+  for (const outbox of ['orders_outbox', 'payments_outbox']) t.same(await shop.sql(outbox, `select 1 from event_delivery where state = 'dead'`), []);
+});

@@ -116,13 +116,13 @@ export async function deploy(t: TestScope, common: Readonly<Record<string, strin
   };
 }
 
-/** Looks again until `check` finds something, and answers that. */
+/** Looks again, less and less often, until `check` finds something, and answers that. */
 export async function until<T>(check: () => Promise<T | undefined | false | null>, what: string, timeoutMs = 20_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
-  for (;;) {
+  for (let pauseMs = 10; ; pauseMs = Math.min(100, pauseMs * 1.5)) {
     const found = await check();
     if (found !== undefined && found !== false && found !== null) return found;
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await sleep(20);
+    await sleep(pauseMs);
   }
 }

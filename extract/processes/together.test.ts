@@ -9,6 +9,9 @@ const skip = await withoutRedis();
 
 const brisk = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '200' };
 
+/** More than anybody else here asks for. */
+const PER_MINUTE = 250;
+
 interface Placed {
   readonly id: string;
   /** Which of the processes has answered. */
@@ -27,7 +30,7 @@ async function setPrice(shop: Shop, token: string, id: string, amount: number): 
 type Pair = readonly [owner: Shop, other: Shop];
 
 // Starting processes is most of the work, so these share one deployment: where the owner is killed, the other one takes over, and another one comes.
-const { start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4' });
+const { start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4', RATE_LIMIT_PER_MINUTE: String(PER_MINUTE), TRUST_PROXY: '1', ...(!skip && { REDIS_URL: testRedisUrl }) });
 let shops: Pair = [await start(), await start()];
 
 async function ownerIsKilled(): Promise<Shop> {
@@ -90,10 +93,10 @@ interface Story {
 
 /** What became of the orders, and how many e-mails tell of each. */
 async function stories(): Promise<Story[]> {
-  return sql<Story>(`select id, status,
-      (select array_agg(event order by e.id) from orders.order_event e where e.order_id = o.id and event <> 'message_sent') as events,
-      (select count(*)::int from notifications.notification n where channel = 'email' and body like '%' || o.id || '%') as mails
-    from orders.customer_order o`);
+  return sql<Story>(`select o.id, o.status, e.events, coalesce(m.mails, 0) as mails
+    from orders.customer_order o
+    left join (select order_id, array_agg(event order by id) as events from orders.order_event where event <> 'message_sent' group by 1) e on e.order_id = o.id
+    left join (select substring(body from 'Order: ([0-9a-f-]{36})')::uuid as order_id, count(*)::int as mails from notifications.notification where channel = 'email' group by 1) m on m.order_id = o.id`);
 }
 
 /** Waits until so many orders have come to their end, and answers what happened to them, each different story once. */
@@ -155,6 +158,13 @@ t.test('timers fire once', async (t) => {
   shops = [left, await start()];
 });
 
+t.test('rate limits are shared where REDIS_URL is set', { skip }, async (t) => {
+  const headers = { 'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}` };
+  const statuses: number[] = [];
+  for (let i = 0; i < PER_MINUTE + 2; i += 1) statuses.push((await shops[i % 2]!.ask('GET', '/categories', { headers })).status);
+  t.same(statuses, [...Array<number>(PER_MINUTE).fill(200), 429, 429]);
+});
+
 t.test('sign-in throttles are shared', async (t) => {
   const { username, token } = await shops[0].customer();
   const signIn = async (shop: Shop, password: string): Promise<Answer> => shop.ask('POST', '/users/authenticate', { body: { username, password } });
@@ -163,15 +173,4 @@ t.test('sign-in throttles are shared', async (t) => {
   await ownerIsKilled();
   t.equal((await signIn(shops[1], PASSWORD)).status, 429, 'what the killed one has counted still counts');
   t.equal((await shops[1].ask('GET', '/users/me', { token })).status, 200, 'who is signed in stays so');
-});
-
-t.test('rate limits are shared where REDIS_URL is set', { skip }, async (t) => {
-  const { start } = await deploy(t, { RATE_LIMIT_PER_MINUTE: '10', TRUST_PROXY: '1', REDIS_URL: testRedisUrl });
-  const shops = [await start(), await start()] as const;
-  const headers = { 'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}` };
-  const statuses: number[] = [];
-  for (let i = 0; i < 12; i += 1) statuses.push((await shops[i % 2]!.ask('GET', '/categories', { headers })).status);
-  t.same(statuses, [...Array<number>(10).fill(200), 429, 429]);
-  await shops[0].kill();
-  t.match(await shops[1].ask('GET', '/categories', { headers }), { status: 429, body: { code: 'RATE_LIMITED' } });
 });

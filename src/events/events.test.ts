@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { CallError } from '../contract/errors.ts';
 import { type TestShop, testShop } from '../testing/testing.ts';
 import { gates, type Hit, ping, pingPong } from '../testing/fixtures/ping-pong.ts';
 import { uuidv7 } from '../uuid.ts';
@@ -63,6 +64,28 @@ t.test('a failing subscriber is retried in order and holds up neither the other 
   const rows = await shop.until(async () => (await seen(sick, 'first')).length === 5 && seen(sick, 'first'), 'all five after the retries');
   t.strictSame(rows.map((row) => row.n), [1, 2, 3, 4, 5], 'in order, retries included');
   await shop.until(async () => (await shop.sql('ping_outbox', 'select 1 from event_delivery where aggregate_id = $1', [sick])).length === 0, 'nothing stays parked');
+});
+
+t.test('while what a handler needs is away, its event waits: that costs no try, and the order stays', async (t) => {
+  const [waiting, well] = [uuidv7(), uuidv7()];
+  let asked = 0;
+  let isAway = true;
+  behaviour = (subscriber, event) => {
+    if (subscriber !== 'first' || event.aggregateId !== waiting) return;
+    asked += 1;
+    if (isAway) throw new CallError('UNAVAILABLE', 'users cannot be reached');
+  };
+  await hit(waiting);
+  await hit(waiting);
+  await hit(well);
+  await shop.until(() => asked > 10, 'more attempts than an event has tries');
+  await shop.until(async () => (await seen(well, 'first')).length === 1, 'the other aggregate');
+  const parked = await shop.sql('ping_outbox', 'select state, attempts, last_error from event_delivery where aggregate_id = $1 order by event_id', [waiting]);
+  t.strictSame(parked[0], { state: 'waiting', attempts: 0, last_error: 'CallError: users cannot be reached' });
+  t.same(await seen(waiting, 'first'), []);
+  isAway = false;
+  const rows = await shop.until(async () => (await seen(waiting, 'first')).length === 2 && seen(waiting, 'first'), 'both');
+  t.strictSame(rows.map((row) => row.n), [1, 2]);
 });
 
 t.test('after the last try an event is a dead letter with its error; the aggregate goes on; redriving it works', async (t) => {

@@ -5,7 +5,8 @@
  *   batch --all handlers succeed--> one transaction, all handled
  *   batch --one fails--> rolled back; then one transaction per event, in order;
  *                        after a failure the later events of its aggregate are held,
- *                        and when the time of one handler is over, all that are left
+ *                        and when the time of one handler is over, all that are left;
+ *                        so is one whose handler needs somebody who is away
  */
 import type { Logger } from 'pino';
 import { Call } from '../calls/call.ts';
@@ -17,7 +18,7 @@ import type { Database, Transaction } from '../database/database.ts';
 import type { Handler } from '../module.ts';
 import type { TraceContext } from '../trace/trace-context.ts';
 import type { Span, Tracing } from '../trace/tracing.ts';
-import type { DeliveryResult } from './delivery.ts';
+import { type DeliveryResult, notHandled } from './delivery.ts';
 import { handlingSpans } from './event-spans.ts';
 import type { CallRecorder } from '../calls/in-process.ts';
 
@@ -98,7 +99,7 @@ export class Intake {
       // Where one hangs, others may: 50 time-outs in a row would keep the other aggregates waiting for minutes.
       const isHeld = failed.has(event.aggregateId) || performance.now() - started >= this.#options.timeoutMs;
       const result = isHeld ? HELD : await this.#one(event);
-      if (result.outcome === 'failed') failed.add(event.aggregateId);
+      if (result.outcome !== 'handled') failed.add(event.aggregateId);
       results.push(result);
     }
     return results;
@@ -109,8 +110,9 @@ export class Intake {
       await this.#run([event]);
       return HANDLED;
     } catch (error) {
-      this.#options.log.warn({ err: error, subscriber: this.#options.subscriber, eventId: event.id, eventType: event.type, traceId: event.traceparent.slice(3, 35) }, 'an event handler failed');
-      return { outcome: 'failed', error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+      const result = notHandled(error);
+      this.#options.log.warn({ err: error, subscriber: this.#options.subscriber, eventId: event.id, eventType: event.type, traceId: event.traceparent.slice(3, 35) }, result.outcome === 'held' ? 'an event waits for what its handler needs' : 'an event handler failed');
+      return result;
     }
   }
 

@@ -4,6 +4,7 @@
  *   (absent) --handler failed--> head: waiting with next_at --failed again--> head, later; where one try is all: dead
  *   (absent) --not tried, for want of room--> head that has had no try
  *   (absent) --an earlier event of the aggregate waits--> follower: waiting without next_at
+ *   head --not tried, or what its handler needs is away--> head, later, with no try more
  *   head --handled--> (deleted; the next follower becomes head)
  *   head --failed for the last time--> dead (the next follower becomes head)
  *   dead --redrive (dead-letters.ts)--> head
@@ -44,7 +45,7 @@ export class Replaced extends Error {
 /** Delay before try number `attempts + 1`, in milliseconds. */
 export function backoffMs(policy: RetryPolicy, attempts: number, random = Math.random()): number {
   const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(attempts - 1, 20));
-  return Math.round(ceiling / 2 + (ceiling / 2) * random);
+  return Math.round(ceiling * (0.5 + random / 2));
 }
 
 interface Changed {
@@ -133,11 +134,16 @@ export class Parking {
     );
   }
 
-  /** Later again, for a try that was none. @returns whether the lane has waiting events still */
-  async postponed({ subscriber, envelope, attempts }: Parked): Promise<boolean> {
+  /**
+   * Later again, for a try that was none: after half of the time that it has waited already, at most, so that the pauses grow with
+   * an outage without a count of it. @returns whether the lane has waiting events still
+   */
+  async postponed({ subscriber, envelope }: Parked, error: string | undefined): Promise<boolean> {
+    const { baseMs, maxMs } = this.#policy;
     return this.#change(
-      `left_over as (update ${this.#table} set next_at = now() + $4::int * interval '1 ms' from mine where subscriber = $2 and event_id = $3 returning 1)`,
-      [subscriber, envelope.id, backoffMs(this.#policy, Math.max(1, attempts))],
+      `left_over as (update ${this.#table} set last_error = coalesce($4, last_error),
+         next_at = now() + $5 * least($6::int * interval '1 ms', greatest($7::int * interval '1 ms', (now() - parked_at) / 2)) from mine where subscriber = $2 and event_id = $3 returning 1)`,
+      [subscriber, envelope.id, error ?? null, 0.5 + Math.random() / 2, maxMs, baseMs],
     );
   }
 

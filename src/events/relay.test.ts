@@ -311,7 +311,16 @@ t.test('only tries count: not what found no room, nor what was held; and where o
 
   t.equal(await parking.park('pong.none', crowded, { error: 'no room', tries: 0 }), true);
   t.same(await rows(crowded), [{ state: 'waiting', attempts: 0, hasTime: true }]);
-  t.equal(await parking.postponed({ subscriber: 'pong.none', envelope: crowded, attempts: 0 }), true);
+  const pause = async () => (await patient.sql<{ s: number }>('ping_outbox', 'select extract(epoch from next_at - now())::float8 as s from event_delivery where aggregate_id = $1', [crowded.aggregateId]))[0]!.s;
+  const growing = new Parking(outbox.pool, outbox.schema, { baseMs: 1_000, maxMs: 60_000, maxAttempts: 1 });
+  await growing.begin();
+  for (const [agoS, least, most] of [[0, 0.4, 1], [40, 9.9, 20.1], [400, 29.9, 60]] as const) {
+    await patient.sql('ping_outbox', `update event_delivery set parked_at = now() - $2::int * interval '1 s' where aggregate_id = $1`, [crowded.aggregateId, agoS]);
+    t.equal(await growing.postponed({ subscriber: 'pong.none', envelope: crowded, attempts: 0 }, undefined), true);
+    const s = await pause();
+    t.ok(s > least && s <= most, `${s} s after ${agoS} s of waiting`);
+  }
+  await parking.begin();
   t.same(await rows(crowded), [{ state: 'waiting', attempts: 0, hasTime: true }]);
   t.equal(await parking.park('pong.none', poison, { error: 'indigestible', tries: 1 }), false, 'its lane is free');
   t.same(await rows(poison), [{ state: 'dead', attempts: 1, hasTime: false }]);

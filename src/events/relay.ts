@@ -13,7 +13,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { EventEnvelope } from '../contract/types.ts';
-import type { Deliver, DeliveryResult, Subscriptions } from './delivery.ts';
+import { type Deliver, type DeliveryResult, notHandled, type Subscriptions } from './delivery.ts';
 import { Lanes } from './lanes.ts';
 import type { Outbox } from './outbox.ts';
 import type { Parking } from './parking.ts';
@@ -212,7 +212,7 @@ export class Relay {
     try {
       return await this.#options.deliver(subscriber, events);
     } catch (error) {
-      return events.map(() => ({ outcome: 'failed', error: String(error) }));
+      return events.map(() => notHandled(error));
     }
   }
 
@@ -224,7 +224,7 @@ export class Relay {
 
   /** The lane waits until an event that was not handled is parked: going on without it would break the order. */
   async #settle(subscriber: string, event: EventEnvelope, result: DeliveryResult): Promise<void> {
-    if (result.outcome !== 'handled' && !(await this.#retries.park(subscriber, event, result.outcome === 'failed' ? result : undefined))) {
+    if (result.outcome !== 'handled' && !(await this.#retries.park(subscriber, event, result))) {
       // Not parked means that another owner goes on, so this one may not deliver what comes after.
       for (const lanes of this.#lanes.values()) void lanes.stop();
       return;

@@ -27,6 +27,8 @@ const PER_SUBSCRIBER = 2;
 const RECORD_AGAIN_MS = 200;
 const DUE_CHECK_MS = 100;
 
+type NotHandled = Exclude<DeliveryResult, { outcome: 'handled' }>;
+
 export class Retries {
   readonly #options: RetriesOptions;
   readonly #parked = new Set<string>();
@@ -71,14 +73,15 @@ export class Retries {
   }
 
   /** @returns false when the event is left to the next owner */
-  async park(subscriber: string, event: EventEnvelope, failure: { error: string } | undefined): Promise<boolean> {
+  async park(subscriber: string, event: EventEnvelope, { outcome, error }: NotHandled): Promise<boolean> {
     const key = laneKey(subscriber, event.aggregateId);
+    const tries = outcome === 'failed' ? 1 : 0;
     const recorded = await this.#serial.run(key, async () => {
-      const reason = failure ? { error: failure.error, tries: 1 } : this.#parked.has(key) ? undefined : { error: NOT_TRIED, tries: 0 };
+      const reason = error === undefined ? this.#parked.has(key) ? undefined : { error: NOT_TRIED, tries } : { error, tries };
       this.#parked.add(key);
       return this.#surely(key, async () => this.#options.parking.park(subscriber, event, reason));
     });
-    if (recorded && failure && this.#options.parking.isLastTry({ attempts: 0 })) this.#tellOfDeath(subscriber, event);
+    if (recorded && tries > 0 && this.#options.parking.isLastTry({ attempts: 0 })) this.#tellOfDeath(subscriber, event);
     this.#schedule();
     return recorded;
   }
@@ -129,7 +132,7 @@ export class Retries {
   async #record(parked: Parked, result: DeliveryResult): Promise<boolean> {
     const { parking } = this.#options;
     if (result.outcome === 'handled') return parking.handled(parked);
-    if (result.outcome === 'held') return parking.postponed(parked);
+    if (result.outcome === 'held') return parking.postponed(parked, result.error);
     const waiting = await parking.failed(parked, result.error);
     if (parking.isLastTry(parked)) this.#tellOfDeath(parked.subscriber, parked.envelope);
     return waiting;
