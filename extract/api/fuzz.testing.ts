@@ -17,7 +17,7 @@ export interface FuzzOptions {
 }
 
 /** Nobody waits for orders that do not exist, and nobody is turned away for failing to sign in. */
-export const fuzzSettings = { PAYMENT_ORDER_WAIT_MS: '0', EVENT_POLL_MS: '200', SIGN_IN_ACCOUNT_FAILURES: '10000', SIGN_IN_ADDRESS_FAILURES: '1000000' };
+export const fuzzSettings = { PAYMENT_ORDER_WAIT_MS: '0', SIGN_IN_ACCOUNT_FAILURES: '10000', SIGN_IN_ADDRESS_FAILURES: '1000000' };
 /** A route that hangs takes the run along no longer than this, and fails it. */
 const LONGEST_MS_PER_CASE = 600;
 /** Characters of what is wrong: a request may be large. */

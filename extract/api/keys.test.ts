@@ -12,7 +12,7 @@ interface Keyed {
   readonly other: { readonly [field: string]: unknown };
 }
 
-const shop = await testShop(t, { settings: { EVENT_POLL_MS: '200' } });
+const shop = await testShop(t);
 const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
 

@@ -4,7 +4,7 @@ import { testShop } from '#testing';
 import { Conformity, type Parameter } from './conformity.testing.ts';
 import { API, shippingAddress, World } from './world.testing.ts';
 
-const shop = await testShop(t, { settings: { EVENT_POLL_MS: '200' } });
+const shop = await testShop(t);
 const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
 const { modules } = (await shop.request('GET', '/health')).body;

@@ -18,7 +18,7 @@ interface Row {
   readonly finds?: string;
 }
 
-const shop = await testShop(t, { settings: { PAYMENT_ORDER_WAIT_MS: '0', EVENT_POLL_MS: '200' } });
+const shop = await testShop(t, { settings: { PAYMENT_ORDER_WAIT_MS: '0' } });
 const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
 const mine = await world.belongings();

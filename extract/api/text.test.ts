@@ -3,7 +3,7 @@ import t from 'tap';
 import { type Reply, testShop } from '#testing';
 import { API, World } from './world.testing.ts';
 
-const shop = await testShop(t, { settings: { EVENT_POLL_MS: '200' } });
+const shop = await testShop(t);
 const world = await World.create(shop);
 
 const texts = [

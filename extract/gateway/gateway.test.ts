@@ -16,7 +16,7 @@ let isPoisoned = false;
 const probe = (point: string): void => {
   if (isPoisoned && point === `event:${SUBSCRIBER}:${PLACED}:applied`) throw new TypeError('cannot digest this');
 };
-const settings = { TRUST_PROXY: '1', EVENT_POLL_MS: '200', EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '2', SIGN_IN_ADDRESS_FAILURES: String(SIGN_INS) };
+const settings = { TRUST_PROXY: '1', EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: '2', SIGN_IN_ADDRESS_FAILURES: String(SIGN_INS) };
 const shop = await servicesBehindGateway(t, { services: [['users'], ['notifications'], rest], settings, probe });
 const admin = await shop.admin();
 const product = await shop.product({ stock: 1_000 });

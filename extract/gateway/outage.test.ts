@@ -2,7 +2,7 @@
 import t from 'tap';
 import { servicesBehindGateway } from './services.testing.ts';
 
-const settings = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_MAX_ATTEMPTS: '2', EVENT_RETRY_BASE_MS: '10', EVENT_RETRY_MAX_MS: '50' };
+const settings = { SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', EVENT_MAX_ATTEMPTS: '2', EVENT_RETRY_BASE_MS: '10', EVENT_RETRY_MAX_MS: '50' };
 const shop = await servicesBehindGateway(t, { services: [['users'], ['catalog', 'storefront', 'recommendations', 'support'], ['inventory', 'orders', 'shipping'], ['payments'], ['notifications']], settings });
 const customer = await shop.customer();
 const product = await shop.product({ stock: 100 });

@@ -15,7 +15,7 @@ import { servicesBehindGateway } from './services.testing.ts';
 
 const numRuns = Number(process.env['PARITY_RUNS'] ?? 6);
 const seed = Number(process.env['PARITY_SEED'] ?? 20_261_129);
-const settings = { PAYMENT_ORDER_WAIT_MS: '0', EVENT_POLL_MS: '200', SIGN_IN_ACCOUNT_FAILURES: '10000', SIGN_IN_ADDRESS_FAILURES: '1000000' };
+const settings = { PAYMENT_ORDER_WAIT_MS: '0', SIGN_IN_ACCOUNT_FAILURES: '10000', SIGN_IN_ADDRESS_FAILURES: '1000000' };
 if (process.env['PARITY_RUNS']) t.setTimeout(0);
 
 const NOBODYS = '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10';

@@ -5,7 +5,7 @@ import { servicesBehindGateway } from './services.testing.ts';
 
 const recorder = await recordSpans(t);
 const apart = (await discoverModules()).map(({ contract }) => [contract.name]);
-const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { EVENT_POLL_MS: '200' } });
+const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing });
 const customer = await shop.customer();
 const product = await shop.product({ stock: 10 });
 const TRACE = 'c1ea7e00'.repeat(4);

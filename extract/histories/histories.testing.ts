@@ -19,7 +19,7 @@ export interface Happened {
 }
 
 /** Whatever would make an answer depend on how fast something else is; what is tried again is tried soon. */
-const settings = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_ORDER_WAIT_MS: '0', PAYMENT_GATEWAY_TIMEOUT_MS: '100' };
+const settings = { SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_ORDER_WAIT_MS: '0', PAYMENT_GATEWAY_TIMEOUT_MS: '100' };
 
 export type Place = (t: TestScope) => Promise<TestShop>;
 

@@ -13,7 +13,7 @@ import { Random } from './random.testing.ts';
 import { administrator } from './real-shop.testing.ts';
 import { setStage } from './stage.testing.ts';
 
-const shop = await testShop(t, { settings: { EVENT_POLL_MS: '200', PAYMENT_TIMEOUT: '24h' } });
+const shop = await testShop(t, { settings: { PAYMENT_TIMEOUT: '24h' } });
 const books = new Books(shop.adminUrl);
 t.teardown(async () => books.close());
 const journal = new Journal();

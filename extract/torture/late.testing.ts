@@ -25,7 +25,7 @@ const LATE_AT_ONCE = 3;
 const OPEN_MS = { least: 50, most: 5_000 };
 const LONGEST_MS = 25_000;
 const RETELL_EVERY = 10_000;
-const settings = { POOL_SIZE: '12', EVENT_POLL_MS: '200' };
+const settings = { POOL_SIZE: '12' };
 
 export async function late(options: LateOptions): Promise<Result> {
   return withPair(options, { settings, behaviour: () => undefined }, async (pair) => {

@@ -35,10 +35,10 @@ export interface RealShopInit {
 export const administrator: Credentials = { username: 'admin', password: 'correct horse battery staple' };
 
 /**
- * Quick to look again, slow at the card processor's and short of connections, so that a run meets more of everything; nothing else differs from what
+ * Quick to try again, slow at the card processor's and short of connections, so that a run meets more of everything; nothing else differs from what
  * people run. Events have the tries and the delays of the defaults: with more of them a run would hide dead letters that people get.
  */
-export const impatient = { POOL_SIZE: '4', EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_LEASE_MS: '1000', PAYMENT_GATEWAY_TIMEOUT_MS: '150', PAYMENT_GATEWAY_LATENCY_MS: '10' };
+export const impatient = { POOL_SIZE: '4', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_LEASE_MS: '1000', PAYMENT_GATEWAY_TIMEOUT_MS: '150', PAYMENT_GATEWAY_LATENCY_MS: '10' };
 const ERROR = 50;
 
 export class RealShop {

@@ -12,5 +12,5 @@ t.setTimeout(180_000);
 t.test('what a shop holds that has room levels off', { timeout: 150_000 }, async (t) => {
   const { adminUrl, drop } = await cloneDatabase();
   t.teardown(drop);
-  tell(t, await soak({ minutes: 1 / 8, rate: 0, share: 0.15, burstSeconds: 1, seed: seedOfTests, adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) }));
+  tell(t, await soak({ minutes: 1 / 12, rate: 0, share: 0.15, burstSeconds: 0.5, seed: seedOfTests, adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) }));
 });

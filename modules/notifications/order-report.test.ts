@@ -4,7 +4,7 @@ import { type SignedIn, testShop } from '#testing';
 import { openMailbox } from './mailbox.testing.ts';
 
 const mailbox = await openMailbox();
-const shop = await testShop(t, { settings: { SMTP_URL: mailbox.url, MAIL_TRIES: '1000', MAIL_RETRY_MS: '1', EVENT_POLL_MS: '200' } });
+const shop = await testShop(t, { settings: { SMTP_URL: mailbox.url, MAIL_TRIES: '1000', MAIL_RETRY_MS: '1' } });
 t.teardown(() => mailbox.goDown());
 const product = await shop.product({ stock: 1_000 });
 const shippingAddress = { name: 'Ada', line1: '1 Analytical Way', city: 'London', postalCode: 'N1 9GU', country: 'GB' };

@@ -6,7 +6,7 @@ import t from 'tap';
 import { type Reply, testShop } from '#testing';
 import { booksAtRest, untilAtRest } from './books.testing.ts';
 
-const settings = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100', PAYMENT_RECOVERY_AFTER_MS: '200' };
+const settings = { SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100', PAYMENT_RECOVERY_AFTER_MS: '200' };
 const shippingAddress = { name: 'Radia Perlman', line1: '1 Spanning Tree', city: 'Boston', postalCode: '02108', country: 'US' };
 const CLIENTS = 2;
 /** Orders that a client has under way at once. Without a bound they come faster than they are fulfilled, and how long one takes says nothing of recovery. */

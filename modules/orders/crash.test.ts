@@ -11,7 +11,7 @@ import { booksAtRest, untilAtRest } from './books.testing.ts';
 import { createFulfilment } from './fulfilment.ts';
 import { mailsAtRest } from './mails.testing.ts';
 
-const settings = { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100' };
+const settings = { SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100' };
 const shippingAddress = { name: 'Grace Hopper', line1: '1 Navy Yard', city: 'Washington', postalCode: '20374', country: 'US' };
 const STOCK = 100_000;
 const PRICE = 1_250;

@@ -4,7 +4,7 @@ import { uuidv7 } from '#kernel';
 import { type Reply, type SignedIn, testShop } from '#testing';
 import { orders } from './contract.ts';
 
-const shop = await testShop(t, { settings: { RESERVATION_EXPIRY_INTERVAL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_POLL_MS: '200' } });
+const shop = await testShop(t, { settings: { RESERVATION_EXPIRY_INTERVAL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100' } });
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const admin = await shop.admin();
 const customer = await shop.customer();

@@ -8,7 +8,7 @@ import { testShop } from '#testing';
 import { booksAtRest, booksThatNeverFail, untilAtRest } from './books.testing.ts';
 
 // Calls and events go through JSON here; the other stories hand over copies.
-const shop = await testShop(t, { wire: true, settings: { EVENT_POLL_MS: '200', SAGA_RETRY_BASE_MS: '10', SAGA_RETRY_MAX_MS: '50' } });
+const shop = await testShop(t, { wire: true, settings: { SAGA_RETRY_BASE_MS: '10', SAGA_RETRY_MAX_MS: '50' } });
 const shippingAddress = { name: 'Alan Turing', line1: 'Bletchley Park', city: 'Milton Keynes', postalCode: 'MK3 6EB', country: 'GB' };
 const customer = await shop.customer();
 const admin = await shop.admin();

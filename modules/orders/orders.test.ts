@@ -9,7 +9,7 @@ import { Orders } from './orders.ts';
 
 /** Where a test holds the shop up. */
 let stopAt: (point: string) => Promise<void> | void = () => undefined;
-const shop = await testShop(t, { probe: (point) => stopAt(point), settings: { PAYMENT_TIMEOUT: '2s', PAYMENT_GATEWAY_TIMEOUT_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_POLL_MS: '200', EVENT_RETRY_MAX_MS: '500', EVENT_MAX_ATTEMPTS: '100' } });
+const shop = await testShop(t, { probe: (point) => stopAt(point), settings: { PAYMENT_TIMEOUT: '2s', PAYMENT_GATEWAY_TIMEOUT_MS: '200', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100', EVENT_RETRY_MAX_MS: '500', EVENT_MAX_ATTEMPTS: '100' } });
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const admin = await shop.admin();
 

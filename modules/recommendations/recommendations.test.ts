@@ -3,8 +3,7 @@ import t, { type Test } from 'tap';
 import type { EventEnvelope } from '#kernel';
 import { type Reply, testShop } from '#testing';
 
-const settings = { EVENT_POLL_MS: '200' };
-const shop = await testShop(t, { settings });
+const shop = await testShop(t);
 const [ada, admin] = [await shop.customer(), await shop.admin()];
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const NOBODYS = '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10';
@@ -175,7 +174,7 @@ t.test('a rebuild counts anew from the history, while the counts of before are a
 });
 
 t.test('a rebuild that a process leaves behind is finished by the next one', { skip: !shop.isOneProcess && 'is about two processes of one shop' }, async (t) => {
-  const other = await testShop(t, { settings, database: shop.database });
+  const other = await testShop(t, { database: shop.database });
   await shop.sql('recommendations', 'update pair set orders = orders + 7');
   const { body } = await shop.request('POST', PATH, { token: admin.token });
   await shop.host.stop();

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { type Reply, type SignedIn, testShop } from '#testing';
 
-const settings = { EVENT_POLL_MS: '200', EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100', EVENT_MAX_ATTEMPTS: '1' };
+const settings = { EVENT_RETRY_BASE_MS: '20', EVENT_RETRY_MAX_MS: '100', EVENT_MAX_ATTEMPTS: '1' };
 const shop = await testShop(t, { settings });
 const [ada, support] = [await shop.customer(), await shop.support()];
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };

@@ -5,7 +5,7 @@ import { uuidv7 } from '#kernel';
 import { type Reply, type SignedIn, testShop } from '#testing';
 import { MAX_MESSAGES } from './ticket.ts';
 
-const shop = await testShop(t, { settings: { EVENT_POLL_MS: '200' } });
+const shop = await testShop(t);
 const [ada, bob, support, admin] = [await shop.customer(), await shop.customer(), await shop.support(), await shop.admin()];
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const NOBODYS = '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10';

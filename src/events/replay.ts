@@ -47,7 +47,6 @@ export interface Replay extends ReplayRequest {
 
 const KEY = 'replay:';
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
-const EVERY_MS = 500;
 const CHUNK = 100;
 /** A chunk that is begun should end within the time of the task. */
 const LEAST_MS = 30_000;
@@ -77,11 +76,11 @@ function replayOf({ key, value, created_at: at }: Note): Replay {
   return { id: key.slice(KEY.length), subscriber, type, from, replayed, status, requestedAt: at.toISOString(), keptSince: new Date(at.getTime() - RETENTION_SECONDS * 1_000).toISOString(), finishedAt: finishedAt ?? null };
 }
 
-/** Carries out what was asked for, one replay after the other. */
-export function replays(db: Database, outbox: string, relay: Relay): Task {
+/** Carries out what was asked for, one replay after the other. They are rare, and nobody waits for one to begin: half as many looks as at the outbox. */
+export function replays(db: Database, outbox: string, relay: Relay, pollMs: number): Task {
   return {
     name: 'replays',
-    everyMs: EVERY_MS,
+    everyMs: 2 * pollMs,
     async run(call) {
       while (call.remainingMs > LEAST_MS && (await replayChunk(db.for(call), outbox, relay, call)));
     },

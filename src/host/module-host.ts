@@ -91,7 +91,7 @@ export class ModuleHost implements Ownable {
       probe: options.probe,
       tracing,
     });
-    this.#tasks = new TaskRunner({ module: this.module, tasks: [...(parts.tasks ?? []), replays(db, outbox.schema, this.relay), retention(db, outbox)], gate, log: options.log });
+    this.#tasks = new TaskRunner({ module: this.module, tasks: [...(parts.tasks ?? []), replays(db, outbox.schema, this.relay, settings.EVENT_POLL_MS), retention(db, outbox)], gate, log: options.log });
   }
 
   static async open(options: ModuleHostOptions): Promise<ModuleHost> {
