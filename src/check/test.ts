@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { compileCache } from '../compile-cache.ts';
 import { projectRoot } from '../host/discover.ts';
 
-/** A small young generation of the heap touches less memory; four threads that help to collect it would stand in each other's way on two cores. */
+/** A small young generation of the heap touches less memory, and one thread beside the main one is enough where each core has a file to run. */
 const nodeOptions = [process.env['NODE_OPTIONS'], '--max-semi-space-size=2', '--v8-pool-size=1', `--import=${new URL('../testing/in-each-process.ts', import.meta.url).href}`].filter(Boolean).join(' ');
 
 let running: ChildProcess | undefined;
