@@ -33,14 +33,18 @@ export function stepsOf(shop: Shop, { module, entry }: Place, reach: Reach = STR
   });
 }
 
-/** The sagas to which it leaves work. */
-export function sagasAfter(shop: Shop, { module, entry }: Place): Place[] {
-  if (!entry.setsSagaGoing) return [];
-  return entriesOf(shop, module).filter(({ kind }) => kind === 'saga').map((saga) => ({ module, entry: saga }));
+/** The sagas to which it leaves work, and those to which its callees do. */
+export function sagasAfter(shop: Shop, place: Place): Place[] {
+  const setters = [place, ...calledBy(shop, place)].filter(({ entry }) => entry.setsSagaGoing);
+  return [...new Set(setters.map(({ module }) => module))].flatMap((module) => entriesOf(shop, module).filter(({ kind }) => kind === 'saga').map((entry) => ({ module, entry })));
 }
 
 /** Types of the events that it publishes, and those that its callees do. */
 export function eventsAfter(shop: Shop, place: Place): string[] {
-  const called = stepsOf(shop, place).flatMap(({ callee, operation }) => entriesOf(shop, callee).filter(({ kind, name }) => kind === 'operation' && name === operation));
-  return [...new Set([place.entry, ...called].flatMap(({ publishes }) => publishes))];
+  return [...new Set([place, ...calledBy(shop, place)].flatMap(({ entry }) => entry.publishes))];
+}
+
+/** Operations that run while it does. */
+function calledBy(shop: Shop, place: Place): Place[] {
+  return stepsOf(shop, place).flatMap(({ callee, operation }) => entriesOf(shop, callee).filter(({ kind, name }) => kind === 'operation' && name === operation).map((entry) => ({ module: callee, entry })));
 }

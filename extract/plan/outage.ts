@@ -62,9 +62,10 @@ function waitingAfter(shop: Shop, place: Place, group: ReadonlySet<string>, seen
   if (seen.has(place.entry)) return [];
   seen.add(place.entry);
   const sagas = sagasAfter(shop, place).filter(({ entry }) => !seen.has(entry));
-  for (const { entry } of sagas) seen.add(entry);
-  const events = unique([place, ...sagas].flatMap((each) => eventsAfter(shop, each)));
-  return [...sagas.flatMap((saga) => waitingSaga(shop, saga, group)), ...events.flatMap((type) => waitingFor(shop, type, group, seen))];
+  return [
+    ...sagas.flatMap((saga) => [...waitingSaga(shop, saga, group), ...waitingAfter(shop, saga, group, seen)]),
+    ...eventsAfter(shop, place).flatMap((type) => waitingFor(shop, type, group, seen)),
+  ];
 }
 
 function waitingFor(shop: Shop, type: string, group: ReadonlySet<string>, seen: Set<Entry>): string[] {

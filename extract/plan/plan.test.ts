@@ -45,7 +45,7 @@ Tables of fines (no sizes: no database was asked)
   table  rows  size
   fine   -     -
 
-Traffic: none was counted. Name the /metrics of a running shop with --metrics.
+Traffic: none was counted. Name the /metrics of a running shop, or of all its services, with --metrics.
 
 While fines is down (read off the sources; that events and steps of sagas wait is a rule of the kernel)
   answer        route                          because
@@ -107,7 +107,8 @@ void t.test('what breaks the rules of modules is a blocker of those that it touc
   t.strictSame(planFor(broken, ['fines'], unmeasured).blockers, []);
 });
 
-const METRICS = `# HELP http_requests_total Requests
+const pool = (module: string) => `cleave_pool_connections{pool="${module}",state="idle"} 1\n`;
+const METRICS = `${pool('loans')}# HELP http_requests_total Requests
 http_requests_total{module="loans",method="POST",route="/api/v1/loans",status="201"} 30
 http_requests_total{module="loans",method="POST",route="/api/v1/loans",status="503"} 10
 http_requests_total{module="loans",method="POST",route="/api/v1/loans/:id/return",status="200"} 60
@@ -131,7 +132,7 @@ void t.test('counted calls are set against the requests that lead to them', asyn
 });
 
 void t.test('several processes are added up, and what the sources do not show is not kept back', async (t) => {
-  const other = 'cleave_operation_duration_seconds_count{module="books",operation="getBook",caller="fines",outcome="ok"} 5\ncleave_operation_duration_seconds_count{module="books",operation="getBook",caller="kernel",outcome="ok"} 500\n';
+  const other = pool('fines').concat('cleave_operation_duration_seconds_count{module="books",operation="getBook",caller="fines",outcome="ok"} 5\ncleave_operation_duration_seconds_count{module="books",operation="getBook",caller="kernel",outcome="ok"} 500\n');
   const plan = planFor(shop, ['books'], { ...unmeasured, traffic: trafficIn([METRICS, METRICS, other], 'three') });
   t.strictSame(plan.callsIn.map(({ caller, operation, measured }) => [caller, operation, measured?.calls]), [
     ['fines', 'getBook', 5],
@@ -139,6 +140,13 @@ void t.test('several processes are added up, and what the sources do not show is
     ['loans', 'getBook', 80],
   ]);
   t.match(report(plan), /fines +books\.getBook +query +5 \(2\.4 %\) +- +counted, but not found in the sources/);
+});
+
+void t.test('what two processes count, both ends of a call or a request, counts once', async (t) => {
+  const served = pool('fines').concat('cleave_operation_duration_seconds_count{module="fines",operation="fine",caller="loans",outcome="ok"} 15\ncleave_operation_duration_seconds_count{module="fines",operation="fine",caller="gateway",outcome="ok"} 7\n');
+  const gateway = 'http_requests_total{module="loans",method="POST",route="/api/v1/loans",status="201"} 30\n';
+  t.strictSame(trafficIn([METRICS, served, gateway], 'all').calls, trafficIn([METRICS], 'all').calls);
+  t.strictSame(trafficIn([METRICS, served, gateway], 'all').requests, trafficIn([METRICS], 'all').requests);
 });
 
 void t.test('the shape for scripts is kept', async (t) => {

@@ -1,4 +1,5 @@
 /** The calls that cross the border of a group once it has left: which, on whose behalf, and how often. */
+import type { Entry } from './code/module-code.ts';
 import type { Reach } from './code/unit.ts';
 import { worse } from './code/unit.ts';
 import { routesOf, sagasAfter, type Step, stepsOf } from './graph.ts';
@@ -47,19 +48,25 @@ export interface RemoteCall {
 export function callsBetween(shop: Shop, crosses: (caller: string, callee: string) => boolean, traffic: Traffic | undefined): RemoteCall[] {
   const occasions = occasionsOf(shop);
   const found = new Map<string, { at: Set<string>; otherWork: Set<string> }>();
-  for (const { contract: { name } } of shop.modules) {
-    for (const { kind, name: entry, calls } of entriesOf(shop, name)) {
-      for (const { callee, operation, at } of calls) {
-        const known = getOr(found, `${name} ${callee}.${operation}`, () => ({ at: new Set<string>(), otherWork: new Set<string>() }));
-        known.at.add(at);
-        if (kind === 'handler') known.otherWork.add(`handling of ${entry}`);
-        if (kind === 'own work') known.otherWork.add(entry);
-      }
+  const knownOf = (step: Pick<Step, 'caller' | 'callee' | 'operation'>) => getOr(found, keyOf(step), () => ({ at: new Set<string>(), otherWork: new Set<string>() }));
+  const ofRoutes = new Set(routesOf(shop).flatMap((place) => sagasAfter(shop, place)).map(({ entry }) => entry));
+  for (const { contract: { name: module } } of shop.modules) {
+    for (const entry of entriesOf(shop, module)) {
+      for (const { callee, operation, at } of entry.calls) knownOf({ caller: module, callee, operation }).at.add(at);
+      const work = otherWork(entry, ofRoutes);
+      if (work !== undefined) for (const step of stepsOf(shop, { module, entry })) knownOf(step).otherWork.add(step.caller === module ? work : `${module}: ${work}`);
     }
   }
   const keys = new Set([...found.keys(), ...countedKeys(shop, traffic)]);
   const all = [...keys].map((key) => remoteCall(shop, key, { at: [...(found.get(key)?.at ?? [])], otherWork: [...(found.get(key)?.otherWork ?? [])], occasions: occasions.get(key) ?? [] }, traffic));
   return all.filter(({ caller, callee }) => crosses(caller, callee)).toSorted((a, b) => keyOf(a).localeCompare(keyOf(b)));
+}
+
+/** What it is called where no request leads to it. */
+function otherWork(entry: Entry, ofRoutes: ReadonlySet<Entry>): string | undefined {
+  if (entry.kind === 'handler') return `handling of ${entry.name}`;
+  if (entry.kind === 'saga' && !ofRoutes.has(entry)) return 'its saga';
+  return entry.kind === 'own work' ? entry.name : undefined;
 }
 
 /** What was counted between modules, in case that the sources do not show it. */

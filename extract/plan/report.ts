@@ -22,7 +22,7 @@ function calls({ callsOut, callsIn, callsInside, modules }: Plan): string {
 function callTable(found: readonly RemoteCall[]): string {
   const rows = found.flatMap((call) => {
     const reasons = [...call.occasions.map(occasion), ...call.otherWork];
-    const [first = 'counted, but not found in the sources', ...others] = reasons;
+    const [first = call.at.length > 0 ? '-' : 'counted, but not found in the sources', ...others] = reasons;
     return [[call.caller, `${call.callee}.${call.operation}`, kindOf(call), ...counted(call), first], ...others.map((other) => ['', '', '', '', '', other])];
   });
   return rows.length > 0 ? table(['caller', 'operation', 'kind', 'counted', 'per request', 'for'], rows) : none;
@@ -76,7 +76,7 @@ function moduleTables({ module, unmeasured, tables: all }: ModuleTables): string
 function outboxRow(module: string, all: readonly PlannedTable[]): string[][] {
   const outbox = all.filter(({ schema }) => schema !== module);
   if (outbox.length === 0) return [];
-  return [[`outbox, inbox, sagas (${module}_outbox, ${outbox.length} tables)`, String(total(outbox.map(({ rows }) => rows))), bytes(total(outbox.map((each) => each.bytes)))]];
+  return [[`outbox, inbox, sagas (${module}_outbox, ${outbox.length} tables)`, rowCount({ rows: total(outbox.map(({ rows }) => rows)), isEstimate: outbox.some(({ rows, isEstimate }) => isEstimate || rows === null) }), bytes(total(outbox.map((each) => each.bytes)))]];
 }
 
 function rowCount({ rows, isEstimate }: Pick<PlannedTable, 'rows' | 'isEstimate'>): string {
@@ -93,7 +93,7 @@ function bytes(count: number | null): string {
 }
 
 function traffic({ traffic: counts }: Plan): string {
-  if (!counts) return 'Traffic: none was counted. Name the /metrics of a running shop with --metrics.';
+  if (!counts) return 'Traffic: none was counted. Name the /metrics of a running shop, or of all its services, with --metrics.';
   const { source, requests, calls: all, remoteCalls, share, remotePerRequest } = counts;
   return `Traffic: ${source} counted ${requests} requests and ${all} calls between modules; ${remoteCalls} of those (${percent(share)}) would be remote, ${(remotePerRequest ?? 0).toFixed(2)} for each request.`;
 }

@@ -93,7 +93,12 @@ void t.test('a running shop tells how often, and its database how much', async (
   t.match(callsIn.find(({ caller }) => caller === 'orders')?.measured, { calls: 3, requests: 3, perRequest: 1 });
   t.match(requests.find(({ route }) => route === 'POST /api/v1/orders'), { counted: 3 });
   t.match(tables[0]?.tables.find(({ name }) => name === 'product'), { schema: 'catalog', rows: 1, isEstimate: false });
-  t.ok(tables[0]!.tables.some(({ schema }) => schema === 'catalog_outbox'));
+  const outbox = async () => (await measure(running.adminUrl, 'orders')).tables.find(({ schema, name }) => schema === 'orders_outbox' && name === 'job')!;
+  const before = await outbox();
+  await running.sql('orders_outbox', `insert into job (id, name, data, state) select gen_random_uuid(), 'events', jsonb_build_object('filler', repeat(md5(n::text), 10)), 'completed' from generate_series(1, 2000) n`);
+  const { rows, bytes } = await outbox();
+  t.equal(rows! - before.rows!, 2_000);
+  t.ok(bytes - before.bytes > 500_000, `${bytes - before.bytes} bytes more: what lies in partitions counts`);
 });
 
 interface Ended {

@@ -11,10 +11,11 @@ import { databaseVariable } from '../serve/service-settings.ts';
 export interface TableSize {
   readonly schema: string;
   readonly name: string;
-  readonly rows: number;
+  /** Null where counting took too long, and PostgreSQL has no estimate either. */
+  readonly rows: number | null;
   /** Counting took too long: PostgreSQL's own estimate. */
   readonly isEstimate: boolean;
-  /** With its indexes and what is stored beside it. */
+  /** With its partitions, their indexes and what is stored beside them. */
   readonly bytes: number;
 }
 
@@ -29,6 +30,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const CONNECT_MS = 5_000;
 const COUNT_MS = 2_000;
+/** query_canceled. */
+const TOOK_TOO_LONG = '57014';
 
 /** Of the module's own database, else that of DATABASE_URL, else the embedded one where it runs. */
 export function databaseOf(module: string, env: Environment): string | undefined {
@@ -65,21 +68,26 @@ export async function measure(url: string, module: string): Promise<Measured> {
 interface SizeRow {
   readonly schema: string;
   readonly name: string;
-  readonly estimate: string;
+  readonly estimate: string | null;
   readonly bytes: string;
 }
 
 async function sizes(client: pg.Client, schemas: readonly string[]): Promise<TableSize[]> {
   const { rows } = await client.query<SizeRow>(
-    `select n.nspname as schema, c.relname as name, greatest(c.reltuples, 0)::bigint as estimate, pg_total_relation_size(c.oid) as bytes
+    `select n.nspname as schema, c.relname as name, stored.estimate, stored.bytes
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     cross join lateral (
+       select sum(pg_total_relation_size(leaf.oid)) as bytes, case when min(leaf.reltuples) >= 0 then sum(leaf.reltuples)::bigint end as estimate
+       from pg_class leaf where leaf.relkind = 'r' and (leaf.oid = c.oid or leaf.oid in (select relid from pg_partition_tree(c.oid)))
+     ) stored
      where n.nspname = any ($1) and c.relkind in ('r', 'p') and not c.relispartition order by 1, 2`,
     [schemas],
   );
   const measured: TableSize[] = [];
   for (const { schema, name, estimate, bytes } of rows) {
     const counted = await count(client, schema, name);
-    measured.push({ schema, name, rows: counted ?? Number(estimate), isEstimate: counted === undefined, bytes: Number(bytes) });
+    const rowCount = counted ?? (estimate === null ? null : Number(estimate));
+    measured.push({ schema, name, rows: rowCount, isEstimate: counted === undefined && rowCount !== null, bytes: Number(bytes) });
   }
   return measured;
 }
@@ -88,7 +96,8 @@ async function count(client: pg.Client, schema: string, name: string): Promise<n
   try {
     const { rows } = await client.query<{ n: string }>(`select count(*) as n from ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`);
     return Number(rows[0]!.n);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as { code?: string }).code === TOOK_TOO_LONG) return undefined;
+    throw error;
   }
 }

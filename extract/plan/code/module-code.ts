@@ -3,7 +3,7 @@ import type { Contract } from '../../../src/contract/contract.ts';
 import { isTest, moduleOf } from '../../../src/check/boundaries/layout.ts';
 import { parseAll } from '../../../src/check/source/parse.ts';
 import type { Tree } from '../../../src/check/source/tree.ts';
-import { guardsIn, unitsOf } from './read-units.ts';
+import { guardsIn, type Manners, unitsOf, voicesIn } from './read-units.ts';
 import { along, type NameUse, type Reach, STRAIGHT, type Unit, worse } from './unit.ts';
 
 export interface FoundCall extends Reach {
@@ -44,10 +44,12 @@ const BASE_PATH = '/api/v1';
 /** Parses the modules' sources, tests left out. */
 export function readCode(tree: Tree, modules: readonly Surroundings[]): ModuleCode[] {
   const sources = new Map([...tree].filter(([path]) => path.endsWith('.ts') && moduleOf(path) !== undefined && !isTest(path)));
-  const guards = parseAll(sources, guardsIn);
-  const guardsOf = (module: string): Set<string> => new Set([...guards].flatMap(([path, names]) => (moduleOf(path) === module ? names : [])));
-  const byModule = new Map(modules.map(({ contract: { name } }) => [name, guardsOf(name)]));
-  const units = parseAll(sources, (source, path) => unitsOf(source, path, byModule.get(moduleOf(path)!) ?? new Set()));
+  const of = <T>(found: ReadonlyMap<string, readonly T[]>, module: string): T[] => [...found].flatMap(([path, each]) => (moduleOf(path) === module ? each : []));
+  const voices = parseAll(sources, voicesIn);
+  const voicesOf = (module: string, loud: boolean) => new Set(of(voices, module).flatMap(({ name, isLoud }) => (isLoud === loud ? [name] : [])));
+  const mannersOf = (module: string, guards: ReadonlySet<string>): Manners => ({ quiet: voicesOf(module, false), loud: voicesOf(module, true), guards });
+  const guards = parseAll(sources, (source, path) => guardsIn(source, mannersOf(moduleOf(path)!, new Set())));
+  const units = parseAll(sources, (source, path) => unitsOf(source, path, mannersOf(moduleOf(path)!, new Set(of(guards, moduleOf(path)!)))));
   return modules.map((surroundings) => {
     const { name } = surroundings.contract;
     return { module: name, entries: new Code(surroundings, [...units].flatMap(([path, found]) => (moduleOf(path) === name ? found : []))).entries() };

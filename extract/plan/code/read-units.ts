@@ -15,6 +15,7 @@ import {
   isPrivateIdentifier,
   isPropertyAccessExpression,
   isPropertyAssignment,
+  isPropertyDeclaration,
   isStringLiteral,
   isThrowStatement,
   isTryStatement,
@@ -32,28 +33,46 @@ interface Place extends Reach {
   readonly unit: Unit;
 }
 
-/** @param guards names of functions that catch what a function they are given fails with, see `guardsIn` */
-export function unitsOf(source: SourceFile, file: string, guards: ReadonlySet<string>): Unit[] {
-  return new Reader(source, file, guards).read();
+/** What a module's functions do with failures, by their names. */
+export interface Manners {
+  /** Throws nothing itself. */
+  readonly quiet: ReadonlySet<string>;
+  /** Throws, or throws on. */
+  readonly loud: ReadonlySet<string>;
+  /** Catches what a function that it is given fails with. */
+  readonly guards: ReadonlySet<string>;
+}
+
+export function unitsOf(source: SourceFile, file: string, manners: Manners): Unit[] {
+  return new Reader(source, file, manners).read();
+}
+
+/** Functions by whether there is a `throw` in them. */
+export function voicesIn(source: SourceFile): { readonly name: string; readonly isLoud: boolean }[] {
+  return functionsIn(source).map(({ name, body }) => ({ name, isLoud: contains(body, isThrowStatement) }));
 }
 
 /** Functions that call a parameter of theirs where a failure is caught. */
-export function guardsIn(source: SourceFile): string[] {
-  const found: string[] = [];
+export function guardsIn(source: SourceFile, manners: Manners): string[] {
+  return functionsIn(source).flatMap(({ name, body, parameters }) => (parameters.some((parameter) => callsGuarded(body, parameter, manners, false)) ? [name] : []));
+}
+
+function functionsIn(source: SourceFile): Made[] {
+  const found: Made[] = [];
   const visit = (node: Node): void => {
     const made = functionOf(node);
-    if (made && made.parameters.some((name) => callsGuarded(made.body, name, false))) found.push(made.name);
+    if (made) found.push({ ...made, name: made.name.replace(/^#/, '') });
     eachChild(node, visit);
   };
   visit(source);
   return found;
 }
 
-function callsGuarded(node: Node, name: string, caught: boolean): boolean {
+function callsGuarded(node: Node, name: string, manners: Manners, caught: boolean): boolean {
   if (caught && isCallExpression(node) && isIdentifier(node.expression) && node.expression.text === name) return true;
   let found = false;
   eachChild(node, (child) => {
-    found ||= callsGuarded(child, name, caught || isCaughtIn(node, child));
+    found ||= callsGuarded(child, name, manners, caught || isCaughtIn(node, child, manners));
   });
   return found;
 }
@@ -61,13 +80,13 @@ function callsGuarded(node: Node, name: string, caught: boolean): boolean {
 class Reader {
   readonly #source: SourceFile;
   readonly #file: string;
-  readonly #guards: ReadonlySet<string>;
+  readonly #manners: Manners;
   readonly #units: Unit[] = [];
 
-  constructor(source: SourceFile, file: string, guards: ReadonlySet<string>) {
+  constructor(source: SourceFile, file: string, manners: Manners) {
     this.#source = source;
     this.#file = file;
-    this.#guards = guards;
+    this.#manners = manners;
   }
 
   read(): Unit[] {
@@ -90,13 +109,13 @@ class Reader {
 
   #children(node: Node, place: Place): void {
     eachChild(node, (child) => {
-      const caught = place.caught || isCaughtIn(node, child) || this.#isGuardedArgument(node, child);
+      const caught = place.caught || isCaughtIn(node, child, this.#manners) || this.#isGuardedArgument(node, child);
       this.#visit(child, { unit: place.unit, caught, sometimes: place.sometimes || isConditionalIn(node, child) });
     });
   }
 
   #isGuardedArgument(node: Node, child: Node): boolean {
-    return isCallExpression(node) && child !== node.expression && isFunction(child) && this.#guards.has(lastName(node.expression) ?? '');
+    return isCallExpression(node) && child !== node.expression && isFunction(child) && this.#manners.guards.has(lastName(node.expression) ?? '');
   }
 
   #ownUnit(node: Node): Unit | undefined {
@@ -151,6 +170,7 @@ function functionOf(node: Node): Made | undefined {
   if (isFunctionDeclaration(node) && node.name && node.body) return { kind: 'function', name: node.name.text, body: node.body, parameters: parametersOf(node) };
   if ((isMethodDeclaration(node) || isGetAccessorDeclaration(node)) && node.body) return { kind: kindOfMember(node), name: textOf(node.name), body: node.body, parameters: parametersOf(node) };
   if (isVariableDeclaration(node) && isIdentifier(node.name) && node.initializer && isFunction(node.initializer)) return { kind: 'function', name: node.name.text, body: node.initializer, parameters: parametersOf(node.initializer) };
+  if (isPropertyDeclaration(node) && node.initializer && isFunction(node.initializer)) return { kind: 'member', name: textOf(node.name), body: node.initializer, parameters: parametersOf(node.initializer) };
   if (isPropertyAssignment(node) && isFunction(node.initializer)) return { kind: kindOfMember(node), name: textOf(node.name), body: node.initializer, parameters: parametersOf(node.initializer) };
   return undefined;
 }
@@ -185,18 +205,26 @@ function routeOf(node: CallExpression): string | undefined {
 }
 
 /** Whether what fails in `child` is caught by `node`, right around it, for good. */
-function isCaughtIn(node: Node, child: Node): boolean {
-  if (isTryStatement(node)) return child === node.tryBlock && node.catchClause !== undefined && !throws(node.catchClause);
+function isCaughtIn(node: Node, child: Node, manners: Manners): boolean {
+  if (isTryStatement(node)) return child === node.tryBlock && node.catchClause !== undefined && !throws(node.catchClause, manners);
   if (!isCallExpression(node) || child !== node.expression || !isPropertyAccessExpression(child)) return false;
   const handler = textOf(child.name) === 'catch' ? node.arguments[0] : textOf(child.name) === 'then' ? node.arguments[1] : undefined;
-  return handler !== undefined && !throws(handler);
+  if (handler === undefined) return false;
+  // What a handler from elsewhere does is not known: it is taken to throw on.
+  const name = isFunction(handler) ? undefined : lastName(handler);
+  return name === undefined ? !throws(handler, manners) : manners.quiet.has(name) && !manners.loud.has(name);
 }
 
-function throws(node: Node): boolean {
-  if (isThrowStatement(node)) return true;
+/** Itself, or by a function of the module that it calls. */
+function throws(node: Node, { loud }: Manners): boolean {
+  return contains(node, (each) => isThrowStatement(each) || (isCallExpression(each) && loud.has(lastName(each.expression) ?? '')));
+}
+
+function contains(node: Node, is: (node: Node) => boolean): boolean {
+  if (is(node)) return true;
   let found = false;
   eachChild(node, (child) => {
-    found ||= throws(child);
+    found ||= contains(child, is);
   });
   return found;
 }
