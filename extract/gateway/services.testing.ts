@@ -197,7 +197,8 @@ function logOf(service: string, level: LogLevel, logged: ServicesOptions['logged
 async function startService(hosted: readonly string[], { addresses, database, alone, settings, probe, tracing, logged }: ServiceStart): Promise<Service> {
   const modules = await discoverModules();
   const env = { ...testEnvironment, TRUST_PROXY: '127.0.0.1', ...settings };
-  const { values } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
+  const { values, problems } = checkSettings({ kernel: kernelSettings, ...Object.fromEntries(modules.map((module) => [module.contract.name, module.settings])) }, env);
+  if (problems.length > 0) throw new Error(problems.join('\n'));
   const kernel = { ...(values['kernel'] as KernelSettings), DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX };
   const peers = wirePeers({ discovery: addresses.internal, tokens, handlerTimeoutMs: kernel.EVENT_HANDLER_TIMEOUT_MS });
   const host = await startHost({ modules, hosted, peers, adminUrl: database.adminUrl, settings: kernel, moduleSettings: values, log: logOf(hosted.join(), kernel.LOG_LEVEL, logged), alone, tracing, ...(probe && { probe }) });

@@ -33,7 +33,11 @@ export async function placements(): Promise<Map<string, Place>> {
   ]);
 }
 
-export const oneProcess: Place = async (t) => testShop(t, { settings });
+export const oneProcess: Place = async (t) => {
+  const shop = await testShop(t, { settings });
+  if (!shop.isOneProcess) throw new Error('CLEAVE_PLACEMENT places the shop elsewhere: there is nothing to compare with');
+  return shop;
+};
 
 export async function happenedIn(place: Place, { seed, steps }: { seed: number; steps: number }): Promise<Happened> {
   const teardowns: (() => Promise<void> | void)[] = [];
@@ -43,7 +47,8 @@ export async function happenedIn(place: Place, { seed, steps }: { seed: number; 
     const told = await player.play(drawHistory(seed, steps));
     return { told, seen: await player.seen(), state: await stateOf(shop, player.side) };
   } finally {
-    for (const teardown of teardowns) await teardown();
+    // All of them, and none in the place of what has gone wrong before.
+    for (const teardown of teardowns) await Promise.resolve(teardown()).catch((error: unknown) => process.stderr.write(`what was started did not end cleanly: ${String(error)}\n`));
   }
 }
 
@@ -59,22 +64,38 @@ export async function histories({ seed, steps, count, progress }: HistoriesOptio
   const random = new Random(seed);
   const all = await placements();
   const findings: Finding[] = [];
-  for (let n = 1; n <= count; n += 1) {
-    const history = { seed: n === 1 ? seed : random.between(0, 2 ** 31), steps };
-    const expected = await happenedIn(oneProcess, history);
-    progress(`history ${n} of ${count}, seed ${history.seed}: ${expected.state['orders.customer_order']!.length} orders, ${expected.state['notifications.notification']!.length} messages`);
-    for (const [name, place] of all) findings.push(...sameAs(expected, `history ${n}, ${name}`, await happenedIn(place, history)));
+  try {
+    for (let n = 1; n <= count; n += 1) {
+      const history = { seed: n === 1 ? seed : random.between(0, 2 ** 31), steps };
+      const expected = await happenedIn(oneProcess, history);
+      progress(`history ${n} of ${count}, seed ${history.seed}: ${expected.state['orders.customer_order']!.length} orders, ${expected.state['notifications.notification']!.length} messages`);
+      for (const [name, place] of all) findings.push(...(await compared(expected, `history ${n}, ${name}`, place, history)));
+    }
+  } finally {
+    await stopTestServer();
   }
-  await stopTestServer();
   return { findings, figures: [`${count} histories of ${steps} steps in ${all.size + 1} placements each`] };
+}
+
+/** A placement in which the history does not come to its end differs, too. */
+async function compared(expected: Happened, name: string, place: Place, history: { seed: number; steps: number }): Promise<Finding[]> {
+  try {
+    return sameAs(expected, name, await happenedIn(place, history));
+  } catch (error) {
+    return [{ claim: `${name}: the history comes to its end`, violations: [String(error)] }];
+  }
 }
 
 export function sameAs(expected: Happened, name: string, { told, seen, state }: Happened): Finding[] {
   return [
-    { claim: `${name}: each step is answered the same`, violations: told.flatMap(({ step, answer }, n) => difference(JSON.stringify(step), answer, expected.told[n]!.answer)) },
-    { claim: `${name}: people see the same`, violations: seen.flatMap(({ path, answer }, n) => difference(String(path), answer, expected.seen[n]!.answer)) },
+    { claim: `${name}: each step is answered the same`, violations: pairs(told, expected.told).flatMap(([found, other]) => difference(JSON.stringify((found ?? other)!.step), found?.answer, other?.answer)) },
+    { claim: `${name}: people see the same`, violations: pairs(seen, expected.seen).flatMap(([found, other]) => difference(String((found ?? other)!.path), found, other)) },
     { claim: `${name}: the modules keep the same`, violations: Object.keys({ ...state, ...expected.state }).flatMap((table) => difference(table, state[table], expected.state[table])) },
   ];
+}
+
+function pairs<T>(found: readonly T[], expected: readonly T[]): (readonly [T | undefined, T | undefined])[] {
+  return Array.from({ length: Math.max(found.length, expected.length) }, (_, n) => [found[n], expected[n]] as const);
 }
 
 function difference(what: string, found: unknown, expected: unknown): string[] {

@@ -139,7 +139,7 @@ export class Player {
       case 'withdraw':
         return this.#as(this.#admin, 'DELETE', `/products/${id}`);
       case 'page':
-        return this.#as(this.#customers[0]!, 'GET', `/product-pages/${id}`);
+        return this.#whole(`/product-pages/${id}`, this.#customers[0]!.token);
     }
   }
 

@@ -44,7 +44,8 @@ export const command: Command = {
     const known = all.map(({ contract }) => contract.name);
     if (positionals.length === 0) throw new UsageError('serve needs the modules that shall run', `There are ${known.join(', ')}.`);
     requireModules(positionals, known);
-    const modules = [...new Set(positionals)];
+    // In one order, since a database and a name are made of them.
+    const modules = [...new Set(positionals)].toSorted();
     const isStubbed = values['stub-peers'] === true;
     if (isStubbed && process.env['NODE_ENV'] === 'production') throw new UsageError('--stub-peers makes up what other modules would say, and NODE_ENV is production', 'Leave it out, or NODE_ENV.');
     const topology = await readTopology(String(values['topology'] ?? 'microservices'), known);

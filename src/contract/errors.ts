@@ -72,13 +72,16 @@ export class CallError extends Error {
   readonly title: string;
   /** Where a value was invalid: JSON pointers with messages. */
   readonly errors: readonly { path: string; message: string }[] | undefined;
+  /** With UNAVAILABLE: it was reached and broke off, which may have to do with what it was asked. */
+  readonly underWay: boolean;
 
-  constructor(code: KernelCode, detail: string, options: { cause?: unknown; errors?: readonly { path: string; message: string }[] } = {}) {
+  constructor(code: KernelCode, detail: string, options: { cause?: unknown; errors?: readonly { path: string; message: string }[]; underWay?: boolean } = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = kernelErrors[code].status;
     this.title = kernelErrors[code].title;
     this.errors = options.errors;
+    this.underWay = options.underWay ?? false;
   }
 }
 

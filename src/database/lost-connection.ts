@@ -6,6 +6,15 @@ const CODES = /^(08...|57P0[1235]|53300|25P03|E(CONN(RESET|REFUSED|ABORTED)|PIPE
 /** `pg` gives its own errors no code. */
 const MESSAGES = /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|timeout expired|Query read timeout)/;
 
+/** Said to those who connect only: no statement has been sent. */
+const NEVER_SENT_CODES = /^(57P03|53300|E(CONNREFUSED|NOTFOUND|AI_AGAIN))$/;
+const NEVER_SENT_MESSAGE = /^timeout exceeded when trying to connect/;
+
+function isNeverSent(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return NEVER_SENT_CODES.test(String(code)) || NEVER_SENT_MESSAGE.test(String(message));
+}
+
 function isLostConnection(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return CODES.test(String(code)) || (code === undefined && MESSAGES.test(String(message)));
@@ -18,6 +27,7 @@ function isLostConnection(error: unknown): boolean {
  */
 export function asCallError(error: unknown, module: string, mayBeDone: boolean): unknown {
   if (!isLostConnection(error)) return error;
-  if (mayBeDone) return new CallError('DEADLINE_EXCEEDED', `the connection to the database of ${module} was lost before it confirmed; the work may have been done`, { cause: error });
-  return new CallError('UNAVAILABLE', `the database of ${module} cannot be reached; repeat a little later`, { cause: error });
+  const underWay = !isNeverSent(error);
+  if (mayBeDone && underWay) return new CallError('DEADLINE_EXCEEDED', `the connection to the database of ${module} was lost before it confirmed; the work may have been done`, { cause: error });
+  return new CallError('UNAVAILABLE', `the database of ${module} cannot be reached; repeat a little later`, { cause: error, underWay });
 }

@@ -62,6 +62,11 @@ t.test('a server that falls silent, and tells nobody, is given up', async (t) =>
   }
 });
 
+t.test('a server that could not even be connected to has done nothing, whatever it was to do', async (t) => {
+  for (const failure of [{ code: 'ECONNREFUSED' }, { code: '57P03' }, { code: '53300' }, new Error('timeout exceeded when trying to connect')]) t.match(asCallError(failure, 'ping', true), { code: 'UNAVAILABLE', underWay: false });
+  for (const failure of [{ code: 'ECONNRESET' }, { code: '57P01' }, new Error('Connection terminated unexpectedly')]) t.match([asCallError(failure, 'ping', true), asCallError(failure, 'ping', false)], [{ code: 'DEADLINE_EXCEEDED' }, { code: 'UNAVAILABLE', underWay: true }]);
+});
+
 const ways: Readonly<Record<string, (text: string) => Promise<unknown>>> = {
   'a statement': async (text) => db.sql(text),
   'the entity manager': async (text) => db.em().execute(text),

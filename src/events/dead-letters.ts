@@ -52,7 +52,7 @@ export interface Redriving {
 /** Gives dead letters another full round of tries. Of two that redrive the same one at once, one does. @returns the events' ids */
 export async function redrive(db: Sql, outbox: string, { eventIds, subscriber }: Redriving = {}): Promise<string[]> {
   const rows = await db.sql<{ event_id: string }>(
-    `update ${outbox}.event_delivery set state = 'waiting', attempts = 0, next_at = now()
+    `update ${outbox}.event_delivery set state = 'waiting', attempts = 0, next_at = now(), parked_at = now()
      where state = 'dead' and ($1::uuid[] is null or event_id = any($1)) and ($2::text is null or subscriber = $2) returning event_id`,
     [eventIds ?? null, subscriber ?? null],
   );

@@ -12,13 +12,16 @@ export type DeliveryResult =
   | { readonly outcome: 'failed'; readonly error: string }
   | { readonly outcome: 'held'; readonly error?: string };
 
-/** Delivers events to one subscriber; one result per event, in their order. Rejects when it cannot be reached. */
-export type Deliver = (subscriber: string, events: readonly EventEnvelope[]) => Promise<DeliveryResult[]>;
+/**
+ * Delivers events to one subscriber; one result per event, in their order. Rejects when it cannot be reached.
+ * @param leaving whoever delivers gives up when it is aborted: nothing may be waited for any longer that may never come
+ */
+export type Deliver = (subscriber: string, events: readonly EventEnvelope[], leaving: AbortSignal) => Promise<DeliveryResult[]>;
 
 /** Which subscribers want events of a type. */
 export type Subscriptions = (type: string) => readonly string[];
 
 /** What an attempt comes to that ended in `error`. */
 export function notHandled(error: unknown): Exclude<DeliveryResult, { outcome: 'handled' }> {
-  return { outcome: error instanceof CallError && error.code === 'UNAVAILABLE' ? 'held' : 'failed', error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+  return { outcome: error instanceof CallError && error.code === 'UNAVAILABLE' && !error.underWay ? 'held' : 'failed', error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
 }

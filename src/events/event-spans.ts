@@ -13,11 +13,11 @@ import type { Deliver, DeliveryResult } from './delivery.ts';
 
 /** The same delivery with a span for each event; the subscriber gets each with that span in the place of the publisher's. */
 export function tracedDelivery(deliver: Deliver, tracing: Tracing): Deliver {
-  return async (subscriber, events) => {
+  return async (subscriber, events, leaving) => {
     const spans = events.map((event) => tracing.begin(event, { ...spanOf('deliver', 'deliver', subscriber, event), kind: 'internal' }));
     const handed = events.map((event, place) => inSpanOf(event, spans[place]));
     try {
-      const results = await deliver(subscriber, handed);
+      const results = await deliver(subscriber, handed, leaving);
       spans.forEach((span, place) => span && settle(span, results[place]));
       return results;
     } catch (error) {

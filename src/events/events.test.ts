@@ -88,6 +88,46 @@ t.test('while what a handler needs is away, its event waits: that costs no try, 
   t.strictSame(rows.map((row) => row.n), [1, 2]);
 });
 
+t.test('what an aggregate\'s first event waits for, those after it in the batch wait for as well, and nobody else', async (t) => {
+  const [waiting, well] = [uuidv7(), uuidv7()];
+  for (const id of [waiting, waiting, well]) await hit(id);
+  await shop.until(async () => (await seen(waiting, 'first')).length === 2 && (await seen(well, 'first')).length === 1, 'all three');
+  const published = await shop.sql<{ data: Hit }>('ping_outbox', `select data from job where data->>'aggregateId' = any ($1) order by id`, [[waiting, well]]);
+  const [one, two, other] = published.map(({ data }) => ({ ...data, id: uuidv7() })) as [Hit, Hit, Hit];
+  const tried: string[] = [];
+  behaviour = (_subscriber, { id }) => {
+    tried.push(id);
+    if (id === one.id) throw new CallError('UNAVAILABLE', 'users cannot be reached');
+  };
+  const intake = shop.host.module('pong').intakes.get('pong.first')!;
+  t.strictSame(await intake.handle([one, two, other]), [{ outcome: 'held', error: 'CallError: users cannot be reached' }, { outcome: 'held' }, { outcome: 'handled' }]);
+  t.notOk(tried.includes(two.id));
+  t.strictSame(await intake.handle([two]), [{ outcome: 'handled' }]);
+});
+
+t.test('whoever was reached and broke off may have done so over the event: that is a try', async (t) => {
+  const id = uuidv7();
+  await hit(id);
+  await shop.until(async () => (await seen(id, 'first')).length === 1, 'it');
+  const [event] = await shop.sql<{ data: Hit }>('ping_outbox', `select data from job where data->>'aggregateId' = $1`, [id]);
+  behaviour = () => {
+    throw new CallError('UNAVAILABLE', 'users cannot be reached', { underWay: true });
+  };
+  const intake = shop.host.module('pong').intakes.get('pong.first')!;
+  t.strictSame(await intake.handle([{ ...event!.data, id: uuidv7() }]), [{ outcome: 'failed', error: 'CallError: users cannot be reached' }]);
+});
+
+t.test('what is parked for a subscriber that is gone comes to light as a dead letter', async (t) => {
+  const id = uuidv7();
+  await hit(id);
+  await shop.until(async () => (await seen(id, 'first')).length === 1, 'it');
+  const [event] = await shop.sql<{ data: Hit }>('ping_outbox', `select data from job where data->>'aggregateId' = $1`, [id]);
+  await shop.host.module('ping').parking.park('pong.renamed', event!.data, { error: 'for a reason', tries: 1 });
+  const dead = await shop.until(async () => (await deadLetters(shop.module('ping').db, 'ping_outbox', { limit: 10 })).find(({ subscriber }) => subscriber === 'pong.renamed'), 'the dead letter');
+  t.match(dead, { attempts: 4, error: 'CallError: there is no subscriber pong.renamed here' });
+  await shop.sql('ping_outbox', `delete from event_delivery where subscriber = 'pong.renamed'`);
+});
+
 t.test('after the last try an event is a dead letter with its error; the aggregate goes on; redriving it works', async (t) => {
   const id = uuidv7();
   let poison = true;
@@ -108,17 +148,17 @@ t.test('after the last try an event is a dead letter with its error; the aggrega
 
 t.test('a handler that hangs times out, does not commit late, and is tried again', async (t) => {
   const id = uuidv7();
-  let hangs = 1;
+  let tries = 0;
   behaviour = async (subscriber, event) => {
-    if (subscriber === 'first' && event.aggregateId === id && hangs > 0) {
-      hangs -= 1;
-      await sleep(600);
-    }
+    if (subscriber !== 'first' || event.aggregateId !== id) return;
+    tries += 1;
+    if (tries === 1) await sleep(600);
   };
   await hit(id);
   await shop.until(async () => (await seen(id, 'first')).length === 1, 'the second try');
   await sleep(700);
   t.equal((await seen(id, 'first')).length, 1, 'the first try, finished late, had no effect');
+  t.equal(tries, 2, 'or the second one would have found it handled');
 });
 
 for (const point of ['before', 'loaded', 'applied', 'committed']) {

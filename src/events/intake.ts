@@ -54,12 +54,16 @@ type AnyHandler = {
 
 const HANDLED: DeliveryResult = { outcome: 'handled' };
 const HELD: DeliveryResult = { outcome: 'held' };
+/** Of a batch at a time: all batches that a module may be given together stay below what a callee takes of it (callee-guard.ts). */
+const LOADS = 16;
 
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #recorders = new Map<string, CallRecorder>();
   readonly #insert: string;
+  /** Something that a handler needs is away, and was told of: of an outage the log tells once. */
+  #isWaiting = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -88,6 +92,7 @@ export class Intake {
 
   async #together(events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
     await this.#run(events);
+    this.#isWaiting = false;
     return events.map(() => HANDLED);
   }
 
@@ -108,10 +113,13 @@ export class Intake {
   async #one(event: EventEnvelope): Promise<DeliveryResult> {
     try {
       await this.#run([event]);
+      this.#isWaiting = false;
       return HANDLED;
     } catch (error) {
       const result = notHandled(error);
-      this.#options.log.warn({ err: error, subscriber: this.#options.subscriber, eventId: event.id, eventType: event.type, traceId: event.traceparent.slice(3, 35) }, result.outcome === 'held' ? 'an event waits for what its handler needs' : 'an event handler failed');
+      const isNews = result.outcome === 'failed' || !this.#isWaiting;
+      this.#isWaiting ||= result.outcome === 'held';
+      this.#options.log[isNews ? 'warn' : 'debug']({ err: error, subscriber: this.#options.subscriber, eventId: event.id, eventType: event.type, traceId: event.traceparent.slice(3, 35) }, result.outcome === 'held' ? 'an event waits for what its handler needs' : 'an event handler failed');
       return result;
     }
   }
@@ -150,7 +158,8 @@ export class Intake {
     const events = handlings.map(({ event }) => event);
     const { call } = handlings[0]!;
     await this.#at(events, 'before');
-    const prepared = await Promise.all(handlings.map(async (handling) => this.#prepare(handling)));
+    const prepared: Prepared[] = [];
+    for (let n = 0; n < handlings.length; n += LOADS) prepared.push(...(await Promise.all(handlings.slice(n, n + LOADS).map(async (handling) => this.#prepare(handling)))));
     await this.#at(events, 'loaded');
     await this.#options.db.transaction({ call }, async (tx) => {
       const fresh = await this.#record(tx, events);

@@ -161,7 +161,7 @@ export class Parking {
   /** Makes the lane's next event its head, when event $3 of aggregate $4 leaves it. */
   #promotion(): string {
     return `left_over as (select event_id from ${this.#table} where subscriber = $2 and aggregate_id = $4 and state = 'waiting' and event_id <> $3 order by event_id limit 1),
-      promoted as (update ${this.#table} d set next_at = now() from mine, left_over where d.subscriber = $2 and d.event_id = left_over.event_id and d.next_at is null)`;
+      promoted as (update ${this.#table} d set next_at = now(), parked_at = now() from mine, left_over where d.subscriber = $2 and d.event_id = left_over.event_id and d.next_at is null)`;
   }
 
   /** A waiting event of the lane of $2 and $4 that comes before $3. */

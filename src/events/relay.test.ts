@@ -279,6 +279,25 @@ t.test('what came while its aggregate was spilt is started, though nobody else i
   t.same(started, ['1', '3']);
 });
 
+t.test('a relay that has to stop does not wait for a subscriber that is away', async (t) => {
+  const { outbox, log } = patient.host.module('ping');
+  const parking = new Parking(outbox.pool, outbox.schema, { baseMs: 60_000, maxMs: 60_000, maxAttempts: 2 });
+  const begun = Promise.withResolvers<void>();
+  const relay = new Relay({ outbox, parking, log, pollMs: 60_000, subscriptions: () => [], async deliver(_subscriber, events, leaving) {
+      begun.resolve();
+      await new Promise<void>((resolve) => leaving.addEventListener('abort', () => resolve()));
+      return events.map(() => ({ outcome: 'held' }));
+    } });
+  await patient.host.module('ping').relay.stop();
+  await relay.start();
+  const replay = relay.redeliver('pong.first', [{ id: uuidv7(), type: 'ping.hit.v1', aggregateId: uuidv7() } as unknown as EventEnvelope]);
+  await begun.promise;
+  await relay.stop();
+  t.equal(await replay, false);
+  t.same(await patient.sql('ping_outbox', `select 1 from event_delivery where subscriber = 'pong.first'`), [], 'it is left to the next owner');
+  await patient.host.module('ping').relay.start();
+});
+
 t.test('an event that is replayed again, while its subscriber has not taken it, is delivered once', async (t) => {
   const released = Promise.withResolvers<void>();
   const delivered: string[] = [];

@@ -56,6 +56,7 @@ export class Relay {
   /** Deliveries that are made once more, by subscriber and event. */
   readonly #replayed = new Map<string, PromiseWithResolvers<boolean>>();
   #running = false;
+  #leaving = new AbortController();
   #turn: Promise<void> | undefined;
   #again = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -75,6 +76,7 @@ export class Relay {
 
   async start(): Promise<void> {
     await this.#retries.start();
+    this.#leaving = new AbortController();
     this.#running = true;
     this.#poll = setInterval(() => this.#wakeThoroughly(), this.#options.pollMs);
     this.#wakeThoroughly();
@@ -121,9 +123,10 @@ export class Relay {
     return (await Promise.all(settled)).every(Boolean);
   }
 
-  /** Deliveries under way are finished and recorded; the rest stays in the outbox. */
+  /** Deliveries under way are finished and recorded, unless they wait for a subscriber that is away; the rest stays in the outbox. */
   async stop(): Promise<void> {
     this.#running = false;
+    this.#leaving.abort();
     clearInterval(this.#poll);
     this.#retries.halt();
     // At once, before anything is waited for: an event that fails now is not parked, so the next one must not start.
@@ -210,7 +213,7 @@ export class Relay {
 
   async #deliver(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
     try {
-      return await this.#options.deliver(subscriber, events);
+      return await this.#options.deliver(subscriber, events, this.#leaving.signal);
     } catch (error) {
       return events.map(() => notHandled(error));
     }

@@ -171,7 +171,7 @@ export class Host {
       caches: createCacheFactory(this.#bus, contract.name, this.metrics.registry),
       clients: Object.fromEntries(Object.entries(dependencies).map(([key, dependency]) => [key, this.client(dependency, contract.name)])),
       subscriptions: (type) => this.#subscriptions.get(type) ?? [],
-      deliver: async (subscriber, events) => this.#deliver(subscriber, events),
+      deliver: async (subscriber, events, leaving) => this.#deliver(subscriber, events, leaving),
       wake: (module) => this.#wake(module),
       note: (line) => this.#note(line),
       keep: async (name, secret) => this.#options.keep?.keep(name, secret),
@@ -182,15 +182,16 @@ export class Host {
   }
 
   /** To a subscriber, wherever it is. */
-  async #deliver(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
+  async #deliver(subscriber: string, events: readonly EventEnvelope[], leaving: AbortSignal): Promise<DeliveryResult[]> {
     const name = subscriber.slice(0, subscriber.indexOf('.'));
-    return this.#isHosted(name) ? this.handle(subscriber, events) : this.#elsewhere(name).deliver(subscriber, events);
+    return this.#isHosted(name) ? this.handle(subscriber, events) : this.#elsewhere(name).deliver(subscriber, events, leaving);
   }
 
   /** Hands events to a subscriber that is hosted here. */
   async handle(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
     const intake = this.module(subscriber.slice(0, subscriber.indexOf('.'))).intakes.get(subscriber);
-    if (!intake) throw new CallError('UNAVAILABLE', `there is no subscriber ${subscriber} here`);
+    // It was removed, or has another name now. That does not pass by itself: what is parked for it shall come to light as dead letters.
+    if (!intake) throw new CallError('ROUTE_NOT_FOUND', `there is no subscriber ${subscriber} here`);
     return intake.handle(events);
   }
 

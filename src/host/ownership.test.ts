@@ -53,6 +53,22 @@ t.test('whoever comes second waits until the first one leaves', async (t) => {
   t.strictSame(story, ['first starts', 'first stops', 'second starts', 'second stops']);
 });
 
+t.test('a module that does not start keeps no other one from being owned, and is tried again', async (t) => {
+  const story: string[] = [];
+  let isBroken = true;
+  const sick: Ownable = { ...recorded(story, 'sick', 'sick'), async start() {
+      if (isBroken) throw new Error('not yet');
+      story.push('sick starts');
+    } };
+  const owner = ownership(database.adminUrl, sick, recorded(story, 'well', 'well'));
+  await owner.start();
+  t.same([owner.owns('sick'), owner.owns('well')], [false, true]);
+  isBroken = false;
+  await until(() => owner.owns('sick'));
+  await owner.stop();
+  t.same(story.slice(0, 2), ['well starts', 'sick starts']);
+});
+
 t.test('an owner whose connection is cut stops its work and takes it up again', async (t) => {
   const story: string[] = [];
   const owner = ownership(database.adminUrl, recorded(story, 'owner'));

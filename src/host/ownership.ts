@@ -82,10 +82,17 @@ export class Ownership {
     if (this.#owned.size === this.#options.ownables.length) return;
     try {
       const client = await this.#connect();
-      for (const ownable of this.#options.ownables) if (!this.#owned.has(ownable.module)) await this.#take(client, ownable);
+      for (const ownable of this.#options.ownables) {
+        // One that does not start keeps none of the others from it.
+        if (!this.#owned.has(ownable.module)) await this.#take(client, ownable).catch((error: unknown) => this.#tellOf(error, `${ownable.module} cannot be taken over; it is tried again`));
+      }
     } catch (error) {
-      if (!this.#stopped) this.#options.log.warn({ err: error }, 'ownership cannot be decided; it is tried again');
+      this.#tellOf(error, 'ownership cannot be decided; it is tried again');
     }
+  }
+
+  #tellOf(error: unknown, what: string): void {
+    if (!this.#stopped) this.#options.log.warn({ err: error }, what);
   }
 
   /** A connection can be gone without a word, and the locks with it; nor would one that owns nothing learn of what is free. */

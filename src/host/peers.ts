@@ -17,7 +17,7 @@ export interface PeerSurroundings {
 export interface Peers {
   /** A client of a module elsewhere, for the module `caller`. */
   client<C extends Contract>(contract: C, caller: string): Client<C>;
-  /** Delivers to a subscriber elsewhere. Waits while it cannot be reached; rejects only when this process stops. */
+  /** Delivers to a subscriber elsewhere. Waits while it cannot be reached; none is handled when `leaving` is aborted. */
   readonly deliver: Deliver;
   /** How the modules elsewhere are, as far as calls to them tell. */
   health(): Readonly<Record<string, ModuleHealth>>;

@@ -226,7 +226,7 @@ export class TestShop {
   #pool(module: string): pg.Pool {
     const known = this.#pools.get(module);
     if (known) return known;
-    const pool = new pg.Pool({ connectionString: this.adminUrlOf(module), Client: PreparedClient, max: 4, options: `-c search_path=${module},public`, application_name: 'cleave:test' } as pg.PoolConfig);
+    const pool = new pg.Pool({ connectionString: this.adminUrlOf(module), Client: PreparedClient, max: 4, options: `-c search_path=${module},public -c timezone=UTC`, application_name: 'cleave:test' } as pg.PoolConfig);
     pool.on('error', () => undefined);
     this.#pools.set(module, pool);
     return pool;

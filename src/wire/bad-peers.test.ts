@@ -30,6 +30,13 @@ for (const [what, [status, body]] of Object.entries(nonsense)) {
   });
 }
 
+for (const [status, code] of [[401, 'UNAUTHENTICATED'], [403, 'FORBIDDEN'], [404, 'ROUTE_NOT_FOUND'], [400, 'MALFORMED_BODY']] as const) {
+  t.test(`a peer that does not let this process in (${code}) is away, whoever asks here: it is not their token, or their path`, async (t) => {
+    const { origin } = await peer(t, (_request, reply) => void reply.writeHead(status, json).end(JSON.stringify({ code, detail: 'a service token for till is needed' })));
+    await t.rejects(overTheWire(t, till, origin).count({}, call()), { code: 'UNAVAILABLE', message: 'till cannot be asked at the moment' });
+  });
+}
+
 t.test('a peer that answers too much is hung up on', async (t) => {
   let sent = 0;
   const { origin } = await peer(t, (_request, reply) => {

@@ -42,7 +42,7 @@ class WirePeers implements Peers {
     this.#replicas = new Replicas(options.discovery);
     showPeers(surroundings.metrics.registry, this.#guards);
     this.#delivery = new RemoteDelivery({ replicas: this.#replicas, tokens: options.tokens, log: surroundings.log, timeoutMs: TIMES_PER_BATCH * options.handlerTimeoutMs + ON_THE_WAY_MS });
-    this.deliver = async (subscriber, events) => this.#delivery.deliver(subscriber, events);
+    this.deliver = async (subscriber, events, leaving) => this.#delivery.deliver(subscriber, events, leaving);
   }
 
   client<C extends Contract>(contract: C, caller: string): Client<C> {

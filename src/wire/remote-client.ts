@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import type { Call } from '../calls/call.ts';
 import type { CallRecorder } from '../calls/in-process.ts';
 import type { Contract, Operation } from '../contract/contract.ts';
-import { CallError, ContractError } from '../contract/errors.ts';
+import { CallError, ContractError, type KernelCode } from '../contract/errors.ts';
 import type { Client } from '../contract/types.ts';
 import { violationOf } from '../contract/validate.ts';
 import type { Span, SpanInit, Tracing } from '../trace/tracing.ts';
@@ -27,6 +27,9 @@ export interface RemoteOptions {
   readonly tracing: Tracing | undefined;
   recorder(operation: string): CallRecorder;
 }
+
+/** What the callee's listener says by itself, of the process that calls: no operation does. */
+const OF_THE_DOOR: ReadonlySet<KernelCode> = new Set(['UNAUTHENTICATED', 'FORBIDDEN', 'ROUTE_NOT_FOUND', 'MALFORMED_BODY']);
 
 export function remoteClient<C extends Contract>(contract: C, options: RemoteOptions): Client<C> {
   const names = Object.keys(contract.operations);
@@ -100,7 +103,9 @@ class RemoteOperation {
 
   #outputOf({ status, text }: WireAnswer): unknown {
     const answer = parsed(text);
-    if (status !== 200) throw fromWire(this.#contract, answer) ?? new WireError('garbled', `${this.#label} answered ${status}, which says nothing: ${text.slice(0, 100)}`);
+    const failure = status === 200 ? undefined : fromWire(this.#contract, answer);
+    if (failure instanceof CallError && OF_THE_DOOR.has(failure.code)) throw this.#turnedAway(failure);
+    if (status !== 200) throw failure ?? new WireError('garbled', `${this.#label} answered ${status}, which says nothing: ${text.slice(0, 100)}`);
     const violation = violationOf(this.#operation.output, answer);
     if (violation) throw new WireError('garbled', `the output of ${this.#label} does not fit its schema at "${violation.path}": ${violation.message}`);
     return answer;
@@ -115,8 +120,14 @@ class RemoteOperation {
   #toCaller(error: unknown): CallError | ContractError {
     if (error instanceof CallError || error instanceof ContractError) return error;
     if (!(error instanceof WireError) || error.kind === 'garbled') return this.#internal(error);
-    if (error.kind === 'unreached' || this.#operation.kind === 'query') return new CallError('UNAVAILABLE', `${this.#contract.name} cannot be reached`, { cause: error });
+    if (error.kind === 'unreached' || this.#operation.kind === 'query') return new CallError('UNAVAILABLE', `${this.#contract.name} cannot be reached`, { cause: error, underWay: error.kind === 'lost' });
     return new CallError('OUTCOME_UNKNOWN', `the connection broke while ${this.#label} was under way; it may have been carried out`, { cause: error });
+  }
+
+  /** That this process is not let in is nobody's fault who asks it for something: they are to ask again, and somebody has to look. */
+  #turnedAway(failure: CallError): CallError {
+    this.#options.log.error({ err: failure, operation: this.#label }, 'a module elsewhere does not let this process in: SERVICE_SECRET, clocks and addresses of both have to fit');
+    return new CallError('UNAVAILABLE', `${this.#contract.name} cannot be asked at the moment`, { cause: failure });
   }
 
   #internal(error: unknown): CallError {

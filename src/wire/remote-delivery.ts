@@ -4,7 +4,7 @@
  *
  *   batch --answered--> its results
  *   batch --unreached, lost, late or garbled--> waits, with backoff --> sent again (the inbox knows what was handled)
- *   batch --this process stops--> held: it was not tried
+ *   batch --this process stops, or is not the owner any more--> held: it was not tried
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Type } from '@sinclair/typebox';
@@ -45,28 +45,29 @@ export class RemoteDelivery {
     this.#stop.abort();
   }
 
-  async deliver(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
+  async deliver(subscriber: string, events: readonly EventEnvelope[], leaving: AbortSignal): Promise<DeliveryResult[]> {
+    const over = AbortSignal.any([this.#stop.signal, leaving]);
     for (let tries = 1; ; tries += 1) {
       try {
-        const results = await this.#send(subscriber, events);
+        const results = await this.#send(subscriber, events, over);
         if (tries > LOUD_AFTER) this.#options.log.info({ subscriber, tries }, 'a subscriber elsewhere can be reached again');
         return results;
       } catch (error) {
-        if (this.#stop.signal.aborted) return events.map(() => HELD);
+        if (over.aborted) return events.map(() => HELD);
         if (tries === LOUD_AFTER) this.#options.log.warn({ err: error, subscriber }, 'a subscriber elsewhere cannot be reached; its events wait');
-        await sleep(pauseMs(tries), undefined, { signal: this.#stop.signal }).catch(() => undefined);
+        await sleep(pauseMs(tries), undefined, { signal: over }).catch(() => undefined);
       }
     }
   }
 
-  async #send(subscriber: string, events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
+  async #send(subscriber: string, events: readonly EventEnvelope[], over: AbortSignal): Promise<DeliveryResult[]> {
     const module = subscriber.slice(0, subscriber.indexOf('.'));
     const publisher = events[0]!.type.slice(0, events[0]!.type.indexOf('.'));
     const { replicas, tokens, timeoutMs } = this.#options;
     const replica = replicas.choose(module);
     if (!replica) throw new Error(`no replica of ${module} is known`);
     const headers = { 'content-type': 'application/json', authorization: tokens.bearer({ caller: publisher, callee: module }) };
-    const answer = await post(replica, { path: eventsPath(subscriber), headers, body: JSON.stringify({ events }), deadline: Date.now() + timeoutMs, cancellation: this.#stop.signal });
+    const answer = await post(replica, { path: eventsPath(subscriber), headers, body: JSON.stringify({ events }), deadline: Date.now() + timeoutMs, cancellation: over });
     const results = answer.status === 200 ? (JSON.parse(answer.text) as unknown) : undefined;
     if (violationOf(Results, results) || (results as { results: unknown[] }).results.length !== events.length) throw new Error(`${subscriber} answered ${answer.status}, and not what became of its events: ${answer.text.slice(0, 100)}`);
     return (results as { results: DeliveryResult[] }).results;
