@@ -51,6 +51,17 @@ t.test('events for a subscriber that is away wait for it, and none of them becom
   for (const outbox of ['orders_outbox', 'payments_outbox']) t.same(await shop.sql(outbox, `select 1 from event_delivery where state = 'dead'`), []);
 });
 
+t.test('an owner that loses its connection, while events of it wait for a subscriber that is away, goes on with all the rest', async (t) => {
+  const comesBack = await shop.without('notifications');
+  const before = await order();
+  await shop.until(async () => (await statusOf(before)) === 'confirmed', 'an order whose news waits');
+  await shop.sql('orders', `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'cleave:owner'`);
+  const id = await order();
+  await shop.until(async () => (await statusOf(id)) === 'confirmed', 'the next one to be confirmed', 20_000);
+  await comesBack();
+  for (const number of [before, id].map((each) => each.slice(-8).toUpperCase())) await shop.until(async () => (await mails()).filter((subject) => subject.includes(number)).length === 2, 'the customers to be told', 20_000);
+});
+
 t.test('events whose handler needs a service that is away wait for it, longer than their tries would last', async (t) => {
   const comesBack = await shop.without('users');
   const id = await order();
