@@ -60,6 +60,7 @@ t.test('an owner that loses its connection, while events of it wait for a subscr
   await shop.until(async () => (await statusOf(id)) === 'confirmed', 'the next one to be confirmed', 20_000);
   await comesBack();
   for (const number of [before, id].map((each) => each.slice(-8).toUpperCase())) await shop.until(async () => (await mails()).filter((subject) => subject.includes(number)).length === 2, 'the customers to be told', 20_000);
+  for (const outbox of ['orders_outbox', 'payments_outbox']) t.same(await shop.sql(outbox, `select 1 from event_delivery where state = 'dead'`), []);
 });
 
 t.test('events whose handler needs a service that is away wait for it, longer than their tries would last', async (t) => {

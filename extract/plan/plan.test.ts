@@ -1,6 +1,9 @@
 /** Plans for a project of which every line is known (fixtures/library). */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { library } from './library.testing.ts';
+import { tablesIn } from './migrated-tables.ts';
 import { planFor } from './plan.ts';
 import { report } from './report.ts';
 import type { Measured } from './sizes.ts';
@@ -14,7 +17,7 @@ void t.test('what leaves is read off contracts and sources', async (t) => {
     report(planFor(shop, ['fines'], unmeasured)),
     `What it means that fines leaves
 
-Blockers: none.
+Blockers: none in the sources.
 
 Calls that become remote, from here to others
   none
@@ -86,6 +89,58 @@ void t.test('a call whose failure is caught degrades the answer, and no more', a
   t.match(answers, { 'POST /api/v1/loans': '503', 'GET /api/v1/loans/:id': 'degraded', 'GET /api/v1/loans': 'works' });
   t.strictSame(outage.background, ['loans: seed (work of its own) waits for books.countBooks']);
   t.strictSame(callsIn.find(({ operation }) => operation === 'getBook')?.at, ['modules/loans/loans.ts:6', 'modules/loans/loans.ts:11']);
+});
+
+const LOANS = 'modules/loans/loans.ts';
+const loans = readFileSync(join(import.meta.dirname, 'fixtures', 'library', LOANS), 'utf8');
+const asked = '.catch(() => undefined)';
+
+/** What `GET /loans/:id` is without books, when the service is written in another way. */
+const ways: Readonly<Record<string, readonly [verdict: string, text: string]>> = {
+  'by a function that throws on': ['503', `${loans.replace(asked, '.catch(unlessGone)')}\nfunction unlessGone(error) { if (error.code !== 'GONE') throw error; }\n`],
+  'by a function that does not': ['degraded', `${loans.replace(asked, '.catch(nothing)')}\nconst nothing = () => undefined;\n`],
+  'by a function from elsewhere': ['503', `import { nothing } from '#kernel';\n${loans.replace(asked, '.catch(nothing)')}`],
+  'by a clause that leaves it to a function that throws': ['503', `${loans.replace('const book = await this.clients.books.getBook({ id }, call).catch(() => undefined);', 'let book; try { book = await this.clients.books.getBook({ id }, call); } catch (error) { rethrow(error); }')}\nfunction rethrow(error) { throw error; }\n`],
+  'by a private method that is given it': ['degraded', loans.replace('await this.clients.books.getBook({ id }, call).catch(() => undefined);', 'await this.#orNothing(async () => this.clients.books.getBook({ id }, call));').replace('async #fine', 'async #orNothing(ask) {\n    try {\n      return await ask();\n    } catch {\n      return undefined;\n    }\n  }\n\n  async #fine')],
+  'within a field that is a function': ['degraded', loans.replace('async page(id, call) {', 'page = async (id, call) => {').replace('return { id, book };\n  }', 'return { id, book };\n  };')],
+};
+
+for (const [how, [verdict, text]] of Object.entries(ways)) {
+  void t.test(`a failure that is caught ${how}: ${verdict}`, async (t) => {
+    t.not(text, loans);
+    const { outage } = planFor(await library({ [LOANS]: text }), ['books'], unmeasured);
+    t.match(outage.routes.find(({ route }) => route === 'GET /api/v1/loans/:id'), { verdict });
+  });
+}
+
+void t.test('events whose ways the sources do not show are named', async (t) => {
+  const reactions = "import { on } from '#kernel';\nimport { books as shelf } from '../books/contract.ts';\nexport function reactions(clients) { return [{ name: 'losses', handlers: [on(shelf.events.bookLost, { apply: async () => undefined })] }]; }\n";
+  t.strictSame(planFor(await library({ 'modules/loans/reactions.ts': reactions }), ['books'], unmeasured).cautions.filter((line) => line.includes('book-lost')), ['loans handles books.book-lost.v1, but its sources do not show where: what that calls is not in this plan']);
+  t.notOk(planFor(shop, ['books'], unmeasured).cautions.some((line) => line.includes('book-lost')));
+});
+
+void t.test('a saga that a callee sets going waits as well', async (t) => {
+  const { entries } = shop.code.get('books')!;
+  const saga = { kind: 'saga', name: 'saga', calls: [{ callee: 'fines', operation: 'waive', at: 'modules/books/books.ts:1', caught: false, sometimes: false }], publishes: [], setsSagaGoing: false } as const;
+  const books = { module: 'books', entries: [...entries.map((entry) => (entry.name === 'getBook' ? { ...entry, setsSagaGoing: true } : entry)), saga], publishes: [] };
+  const { outage, callsIn } = planFor({ ...shop, code: new Map([...shop.code, ['books', books]]) }, ['fines'], unmeasured);
+  t.match(outage.routes.find(({ route }) => route === 'GET /api/v1/loans/:id'), { verdict: 'queued', because: ['the saga of books waits for fines.waive'] });
+  t.match(callsIn.find(({ caller }) => caller === 'books')?.occasions, [{ route: 'POST /api/v1/loans', when: 'afterwards' }, { route: 'GET /api/v1/loans/:id', when: 'afterwards' }]);
+});
+
+void t.test('tables are read off migrations in whatever form they are written', (t) => {
+  const scripts = [
+    'create table a (id uuid primary key); create table b (word text, unique (word));',
+    "create table if not exists \"c\" (\n  id uuid primary key,\n  -- create table dream (id int);\n  at timestamptz check (at > now()))",
+    'create table d (n int);\nalter table b add primary key (word);\nalter table a add column n bigserial;',
+    'alter table c rename to e; drop table if exists d;',
+  ];
+  t.strictSame(tablesIn(scripts), [
+    { name: 'a', hasPrimaryKey: true, hasSequence: true },
+    { name: 'b', hasPrimaryKey: true, hasSequence: false },
+    { name: 'e', hasPrimaryKey: true, hasSequence: false },
+  ]);
+  t.end();
 });
 
 void t.test('tables that cannot move are blockers', async (t) => {

@@ -3,7 +3,7 @@ import { moduleOf } from '../../src/check/boundaries/layout.ts';
 import { type Outage, outageOf } from './outage.ts';
 import { callsBetween, ratio, type RemoteCall, sum } from './remote-calls.ts';
 import { type Place, routesOf, sagasAfter, stepsOf } from './graph.ts';
-import { contractOf, type Shop, subscribersOf } from './shop.ts';
+import { contractOf, entriesOf, type Shop, subscribersOf } from './shop.ts';
 import type { Measured } from './sizes.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -180,6 +180,19 @@ function numbered(table: string): string {
   return `${table} takes keys from a sequence: two databases would give the same ones`;
 }
 
+/** Events whose ways the sources do not show, as where a contract goes by another name there. */
+function unseen(shop: Shop): string[] {
+  return shop.modules.flatMap(({ contract: { name, events }, subscribes = {} }) => {
+    const entries = entriesOf(shop, name);
+    const handled = Object.values(subscribes).flat().filter(({ type }) => !entries.some((entry) => entry.kind === 'handler' && entry.name === type));
+    const published = Object.values(events).filter(({ type }) => !shop.code.get(name)!.publishes.includes(type));
+    return [
+      ...handled.map(({ type }) => `${name} handles ${type}, but its sources do not show where: what that calls is not in this plan`),
+      ...published.map(({ type }) => `${name} publishes ${type}, but its sources do not show where: what waits for it is not in this plan`),
+    ];
+  });
+}
+
 function cautionsOf(shop: Shop, group: ReadonlySet<string>, calls: readonly RemoteCall[]): string[] {
   const unsafe = calls.filter(({ repeatable }) => !repeatable).map(({ caller, callee, operation }) => `${callee}.${operation} is not idempotent: where the connection breaks, ${caller} gets OUTCOME_UNKNOWN and it is not repeated`);
   const unexplained = shop.modules.flatMap(({ contract, dependencies }) =>
@@ -189,5 +202,5 @@ function cautionsOf(shop: Shop, group: ReadonlySet<string>, calls: readonly Remo
   );
   const issuer = [...group].find((module) => 'getTokenKeys' in contractOf(shop, module).operations);
   const tokens = issuer === undefined ? [] : [`${issuer} signs tokens: every other process asks it for its keys, and every second for those that were withdrawn; without it, keys that are known stay in use, and a process that has just started refuses tokens with 503`];
-  return [...new Set([...unsafe, ...unexplained, ...tokens])];
+  return [...new Set([...unsafe, ...unexplained, ...unseen(shop), ...tokens])];
 }

@@ -28,6 +28,8 @@ export interface Entry {
 export interface ModuleCode {
   readonly module: string;
   readonly entries: readonly Entry[];
+  /** Types of all events that it publishes anywhere. */
+  readonly publishes: readonly string[];
 }
 
 interface Surroundings {
@@ -52,7 +54,8 @@ export function readCode(tree: Tree, modules: readonly Surroundings[]): ModuleCo
   const units = parseAll(sources, (source, path) => unitsOf(source, path, mannersOf(moduleOf(path)!, new Set(of(guards, moduleOf(path)!)))));
   return modules.map((surroundings) => {
     const { name } = surroundings.contract;
-    return { module: name, entries: new Code(surroundings, [...units].flatMap(([path, found]) => (moduleOf(path) === name ? found : []))).entries() };
+    const code = new Code(surroundings, of(units, name));
+    return { module: name, entries: code.entries(), publishes: code.publishes() };
   });
 }
 
@@ -76,6 +79,10 @@ class Code {
     const sagas = this.#hasSaga ? [this.#entry('saga', 'saga', this.#units.filter(({ makesSaga }) => makesSaga))] : [];
     const known = [...routes, ...operations, ...handlers, ...sagas];
     return [...known, ...this.#rest(known)];
+  }
+
+  publishes(): string[] {
+    return this.#eventTypes(this.#units);
   }
 
   /** Calls that none of the other ways leads to: tasks, the start, demo data. */
@@ -108,7 +115,7 @@ class Code {
       kind,
       name,
       calls: joined([...reached].flatMap(([unit, reach]) => this.#contractCalls(unit).map((call) => ({ ...call, ...along(reach, call) })))),
-      publishes: [...new Set(units.flatMap(({ publishes }) => publishes).map((event) => this.#eventType(event)))].toSorted(),
+      publishes: this.#eventTypes(units),
       setsSagaGoing: this.#hasSaga && kind !== 'saga' && units.some(({ setsSagaGoing }) => setsSagaGoing),
     };
   }
@@ -146,6 +153,10 @@ class Code {
   #callees(receiver: string, operation: string): string[] {
     const names = this.#about.dependencies.filter(({ operations }) => Object.hasOwn(operations, operation)).map(({ name }) => name);
     return names.includes(receiver) ? [receiver] : names;
+  }
+
+  #eventTypes(units: readonly Unit[]): string[] {
+    return [...new Set(units.flatMap(({ publishes }) => publishes).map((event) => this.#eventType(event)))].toSorted();
   }
 
   /** @param event as `orders.orderPlaced` */
