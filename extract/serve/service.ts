@@ -48,7 +48,9 @@ export async function startService(life: Life, options: ServiceOptions): Promise
   life.allowToDrain(settings.SHUTDOWN_TIMEOUT_MS);
   const dataDir = resolve(projectRoot, settings.DATA_DIR);
   const secret = await serviceSecret(service.SERVICE_SECRET, { production: settings.NODE_ENV === 'production', dataDir });
-  const adminUrl = givenDatabase(options.modules, values['databases']!) ?? (await ownDatabase(settings.DATABASE_URL ?? (await startDatabase(life, dataDir)), options.database));
+  const given = givenDatabase(options.modules, values['databases']!);
+  if (given && options.stubs) say('Stand-ins work on the database that was given: events in it, also those that wait already, count as handled once one has taken them. Give one that is made for that.');
+  const adminUrl = given ?? (await ownDatabase(settings.DATABASE_URL ?? (await startDatabase(life, dataDir)), options.database));
   if (life.isEnding) return;
   const log = openLog(settings).child({ service: options.name });
   const tracing = await startTracing(settings, log);

@@ -67,5 +67,11 @@ void t.test('the same question gets the same answer, another one another', async
 void t.test('a schema that nothing fits by itself asks for an example', async (t) => {
   const odd = strict({ code: Type.String({ pattern: '^[0-9]{4}-[0-9]{4}$' }) });
   t.throws(() => valueFor(odd, ask()), { message: /^nothing that fits could be made up at "\/code" .*: add examples to the schema$/ });
+  const record = Type.Record(Type.String(), Type.Integer(), { minProperties: 1, examples: [{ a: 1 }] });
+  t.strictSame(valueFor(strict({ counts: record }), ask()), { counts: { a: 1 } }, 'of a record as well');
+  const asked = { tags: { a: 1 } };
+  const echoed = valueFor(strict({ tags: record }), ask(asked)) as typeof asked;
+  t.strictSame(echoed, asked);
+  t.not(echoed.tags, asked.tags, 'a copy: nobody shares it with who asked');
   t.strictSame(valueFor(strict({ code: Type.String({ pattern: '^[0-9]{4}-[0-9]{4}$', examples: ['1234-5678'] }) }), ask()), { code: '1234-5678' });
 });

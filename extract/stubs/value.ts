@@ -72,11 +72,13 @@ class Maker {
     return this.#ofType(described, schema, spot);
   }
 
-  #object({ properties = {}, required = [], examples = [] }: Described, spot: Spot): unknown {
+  #object({ properties, required = [], examples = [] }: Described, spot: Spot): unknown {
+    // A record, or what several schemas say together: its members have no names here.
+    if (!properties) return structuredClone(examples[0] ?? {});
     const example = (examples[0] ?? {}) as Record<string, unknown>;
     const entries = Object.entries(properties).flatMap(([name, property]) => {
       const known = this.#known(name, property, spot);
-      if (known !== undefined) return [[name, known]];
+      if (known !== undefined) return [[name, structuredClone(known)]];
       if (name in example) return [[name, structuredClone(example[name])]];
       return required.includes(name) ? [[name, this.make(property, { ...spot, path: `${spot.path}/${name}`, name })]] : [];
     });
