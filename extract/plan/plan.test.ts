@@ -119,6 +119,13 @@ void t.test('events whose ways the sources do not show are named', async (t) => 
   t.notOk(planFor(shop, ['books'], unmeasured).cautions.some((line) => line.includes('book-lost')));
 });
 
+void t.test('a task is told of, also where a request takes the same way', async (t) => {
+  const module = readFileSync(join(import.meta.dirname, 'fixtures', 'library', 'modules/loans/module.ts'), 'utf8').replace('sagas: [saga],', "sagas: [saga], tasks: [{ name: 'look-again', everyMs: 1_000, run: async (call) => service.page('x', call) }],");
+  const { callsIn, outage } = planFor(await library({ 'modules/loans/module.ts': module }), ['books'], unmeasured);
+  t.match(callsIn.find(({ operation }) => operation === 'getBook'), { otherWork: ['look-again'], hasOtherWork: true });
+  t.strictSame(outage.background, ['loans: seed (work of its own) waits for books.countBooks'], 'which it does without');
+});
+
 void t.test('a saga that a callee sets going waits as well', async (t) => {
   const { entries } = shop.code.get('books')!;
   const saga = { kind: 'saga', name: 'saga', calls: [{ callee: 'fines', operation: 'waive', at: 'modules/books/books.ts:1', caught: false, sometimes: false }], publishes: [], setsSagaGoing: false } as const;

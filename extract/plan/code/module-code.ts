@@ -77,7 +77,8 @@ class Code {
     const operations = Object.keys(this.#about.contract.operations).map((name) => this.#entry('operation', name, this.#operation(name)));
     const handlers = this.#units.filter(({ kind }) => kind === 'handler').map((unit) => this.#entry('handler', this.#eventType(unit.name.replace('.events.', '.')), [unit]));
     const sagas = this.#hasSaga ? [this.#entry('saga', 'saga', this.#units.filter(({ makesSaga }) => makesSaga))] : [];
-    const known = [...routes, ...operations, ...handlers, ...sagas];
+    const tasks = this.#units.filter(({ kind }) => kind === 'task').map((unit) => this.#entry('own work', unit.name, [unit])).filter(({ calls }) => calls.length > 0);
+    const known = [...routes, ...operations, ...handlers, ...sagas, ...tasks];
     return [...known, ...this.#rest(known)];
   }
 
@@ -85,7 +86,7 @@ class Code {
     return this.#eventTypes(this.#units);
   }
 
-  /** Calls that none of the other ways leads to: tasks, the start, demo data. */
+  /** Calls that none of the other ways leads to. */
   #rest(known: readonly Entry[]): Entry[] {
     const seen = new Set(known.flatMap(({ calls }) => calls.map(({ at }) => at)));
     const left = this.#units.filter((unit) => this.#contractCalls(unit).some(({ at }) => !seen.has(at)));
@@ -93,7 +94,7 @@ class Code {
   }
 
   #operation(name: string): Unit[] {
-    const named = (this.#byName.get(name) ?? []).filter(({ kind }) => kind !== 'route' && kind !== 'handler');
+    const named = (this.#byName.get(name) ?? []).filter(({ kind }) => kind !== 'route' && kind !== 'handler' && kind !== 'task');
     const offered = named.filter(({ kind }) => kind === 'operation');
     return offered.length > 0 ? offered : named;
   }

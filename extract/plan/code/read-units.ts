@@ -22,11 +22,14 @@ import {
   isTypeNode,
   isVariableDeclaration,
 } from 'typescript/unstable/ast/is';
-import { type CallExpression, type Node, type SourceFile, SyntaxKind } from 'typescript/unstable/ast';
+import { type CallExpression, type Node, type ObjectLiteralExpression, type SourceFile, SyntaxKind } from 'typescript/unstable/ast';
 import { type Reach, STRAIGHT, type Unit, type UnitKind } from './unit.ts';
 
 const METHODS = new Set(['get', 'post', 'put', 'patch', 'delete']);
 const SAGA_ENTRIES = new Set(['begin', 'signal', 'abort']);
+/** Members that begin by themselves what a module does, and those by which their holder is known. */
+const BEGINNERS: readonly (readonly [member: string, holderHas: string])[] = [['run', 'everyMs'], ['start', 'operations'], ['seed', 'operations']];
+const RUN_APART: ReadonlySet<UnitKind> = new Set(['route', 'handler', 'task']);
 const SHORT_CIRCUITS = new Set([SyntaxKind.AmpersandAmpersandToken, SyntaxKind.BarBarToken, SyntaxKind.QuestionQuestionToken]);
 
 interface Place extends Reach {
@@ -99,7 +102,7 @@ class Reader {
     if (isImportDeclaration(node) || isTypeNode(node)) return;
     const own = this.#ownUnit(node);
     if (own) {
-      if (own.kind !== 'route' && own.kind !== 'handler') place.unit.inner.push({ unit: own, caught: place.caught, sometimes: place.sometimes });
+      if (!RUN_APART.has(own.kind)) place.unit.inner.push({ unit: own, caught: place.caught, sometimes: place.sometimes });
       this.#children(node, { unit: own, ...STRAIGHT });
       return;
     }
@@ -159,7 +162,7 @@ class Reader {
 }
 
 interface Made {
-  readonly kind: 'function' | 'member' | 'operation';
+  readonly kind: 'function' | 'member' | 'operation' | 'task';
   readonly name: string;
   readonly body: Node;
   readonly parameters: readonly string[];
@@ -168,19 +171,30 @@ interface Made {
 /** A function with a name of its own, or under the name of the constant or property that holds it. */
 function functionOf(node: Node): Made | undefined {
   if (isFunctionDeclaration(node) && node.name && node.body) return { kind: 'function', name: node.name.text, body: node.body, parameters: parametersOf(node) };
-  if ((isMethodDeclaration(node) || isGetAccessorDeclaration(node)) && node.body) return { kind: kindOfMember(node), name: textOf(node.name), body: node.body, parameters: parametersOf(node) };
+  if ((isMethodDeclaration(node) || isGetAccessorDeclaration(node)) && node.body) return { ...memberOf(node, textOf(node.name)), body: node.body, parameters: parametersOf(node) };
   if (isVariableDeclaration(node) && isIdentifier(node.name) && node.initializer && isFunction(node.initializer)) return { kind: 'function', name: node.name.text, body: node.initializer, parameters: parametersOf(node.initializer) };
   if (isPropertyDeclaration(node) && node.initializer && isFunction(node.initializer)) return { kind: 'member', name: textOf(node.name), body: node.initializer, parameters: parametersOf(node.initializer) };
-  if (isPropertyAssignment(node) && isFunction(node.initializer)) return { kind: kindOfMember(node), name: textOf(node.name), body: node.initializer, parameters: parametersOf(node.initializer) };
+  if (isPropertyAssignment(node) && isFunction(node.initializer)) return { ...memberOf(node, textOf(node.name)), body: node.initializer, parameters: parametersOf(node.initializer) };
   return undefined;
 }
 
-/** What stands in an object called `operations` is what the contract offers. */
-function kindOfMember(node: Node): 'member' | 'operation' {
-  const holder = node.parent?.parent;
-  if (!holder || !isObjectLiteralExpression(node.parent)) return 'member';
+/** What stands in an object called `operations` is what the contract offers; a task is called as its object says. */
+function memberOf(node: Node, name: string): Pick<Made, 'kind' | 'name'> {
+  const { parent } = node;
+  if (!isObjectLiteralExpression(parent)) return { kind: 'member', name };
+  if (BEGINNERS.some(([member, other]) => member === name && propertyOf(parent, other))) return { kind: 'task', name: nameGivenIn(parent) ?? name };
+  const holder = parent.parent;
   const named = isPropertyAssignment(holder) || isVariableDeclaration(holder) ? holder.name : isBinaryExpression(holder) ? holder.left : undefined;
-  return named && lastName(named) === 'operations' ? 'operation' : 'member';
+  return { kind: named && lastName(named) === 'operations' ? 'operation' : 'member', name };
+}
+
+function propertyOf(object: ObjectLiteralExpression, name: string): Node | undefined {
+  return object.properties.find((property) => 'name' in property && property.name && textOf(property.name as Node) === name);
+}
+
+function nameGivenIn(object: ObjectLiteralExpression): string | undefined {
+  const given = propertyOf(object, 'name');
+  return given && isPropertyAssignment(given) && isStringLiteral(given.initializer) ? given.initializer.text : undefined;
 }
 
 function parametersOf(node: Node): string[] {

@@ -24,7 +24,8 @@ export function worse(one: Reach, other: Reach): Reach {
   return { caught: one.caught && other.caught, sometimes: one.sometimes && other.sometimes };
 }
 
-export type UnitKind = 'function' | 'member' | 'operation' | 'route' | 'handler';
+/** A task is what the module does by itself: its recurring work, its start, its demo data. */
+export type UnitKind = 'function' | 'member' | 'operation' | 'route' | 'handler' | 'task';
 
 export interface NameUse extends Reach {
   readonly name: string;
