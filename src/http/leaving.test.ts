@@ -3,11 +3,11 @@ import http from 'node:http';
 import t from 'tap';
 import { shopProcesses, testShop } from '#testing';
 
-const ROUNDS = 3;
+const ROUNDS = 2;
 const CLIENTS = 8;
 const shippingAddress = { name: 'Edsger Dijkstra', line1: '1 Semaphore Street', city: 'Nuenen', postalCode: '5671', country: 'NL' };
 
-// Three lives of the shop, of one to two seconds each on a machine that has nothing else to do.
+// Two lives of the shop, of one to two seconds each on a machine that has nothing else to do.
 t.setTimeout(300_000);
 
 interface Ask {
