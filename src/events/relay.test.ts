@@ -113,7 +113,9 @@ t.test('a dead letter that is redriven does not open the lane of events that sti
   sick.delete(2);
   await retryNow(id);
   await untilSeen(id, 'first', [1, 2, 3], patient);
-  t.strictSame(await parked(id), []);
+  // An effect commits a moment before it is recorded that nothing waits for it any more.
+  await untilParked(id, '');
+  t.pass();
 });
 
 t.test('dead letters of one aggregate that are redriven together keep their order', async (t) => {
@@ -249,7 +251,7 @@ t.test('a relay that was replaced by another owner neither parks nor passes on a
   release.resolve();
   await hit(id, patient);
   await untilSeen(id, 'first', [1, 2], patient);
-  t.strictSame(await parked(id), []);
+  await untilParked(id, '');
   await relay.stop();
   await successor.stop();
   await relay.start();
