@@ -257,6 +257,7 @@ t.test('a relay that was replaced by another owner neither parks nor passes on a
   await relay.start();
   await hit(id, patient);
   await untilSeen(id, 'first', [1, 2, 3], patient);
+  t.pass();
 });
 
 t.test('what came while its aggregate was spilt is started, though nobody else is there to start it', async (t) => {
