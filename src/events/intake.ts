@@ -92,7 +92,6 @@ export class Intake {
 
   async #together(events: readonly EventEnvelope[]): Promise<DeliveryResult[]> {
     await this.#run(events);
-    this.#isWaiting = false;
     return events.map(() => HANDLED);
   }
 
@@ -113,7 +112,6 @@ export class Intake {
   async #one(event: EventEnvelope): Promise<DeliveryResult> {
     try {
       await this.#run([event]);
-      this.#isWaiting = false;
       return HANDLED;
     } catch (error) {
       const result = notHandled(error);
@@ -131,6 +129,7 @@ export class Intake {
     let failure: unknown;
     try {
       await expiring(this.#work(handlings), handlings[0]!.call);
+      this.#isWaiting = false;
     } catch (error) {
       failure = error;
       throw error;

@@ -4,7 +4,7 @@ import { isTest, moduleOf } from '../../../src/check/boundaries/layout.ts';
 import { parseAll } from '../../../src/check/source/parse.ts';
 import type { Tree } from '../../../src/check/source/tree.ts';
 import { guardsIn, type Manners, unitsOf, voicesIn } from './read-units.ts';
-import { along, type NameUse, type Reach, STRAIGHT, type Unit, worse } from './unit.ts';
+import { along, type NameUse, type Reach, RUN_APART, STRAIGHT, type Unit, worse } from './unit.ts';
 
 export interface FoundCall extends Reach {
   readonly callee: string;
@@ -48,10 +48,12 @@ export function readCode(tree: Tree, modules: readonly Surroundings[]): ModuleCo
   const sources = new Map([...tree].filter(([path]) => path.endsWith('.ts') && moduleOf(path) !== undefined && !isTest(path)));
   const of = <T>(found: ReadonlyMap<string, readonly T[]>, module: string): T[] => [...found].flatMap(([path, each]) => (moduleOf(path) === module ? each : []));
   const voices = parseAll(sources, voicesIn);
+  const names = [...new Set([...sources.keys()].map((path) => moduleOf(path)!))];
   const voicesOf = (module: string, loud: boolean) => new Set(of(voices, module).flatMap(({ name, isLoud }) => (isLoud === loud ? [name] : [])));
-  const mannersOf = (module: string, guards: ReadonlySet<string>): Manners => ({ quiet: voicesOf(module, false), loud: voicesOf(module, true), guards });
-  const guards = parseAll(sources, (source, path) => guardsIn(source, mannersOf(moduleOf(path)!, new Set())));
-  const units = parseAll(sources, (source, path) => unitsOf(source, path, mannersOf(moduleOf(path)!, new Set(of(guards, moduleOf(path)!)))));
+  const unguarded = new Map(names.map((name): [string, Manners] => [name, { quiet: voicesOf(name, false), loud: voicesOf(name, true), guards: new Set() }]));
+  const guards = parseAll(sources, (source, path) => guardsIn(source, unguarded.get(moduleOf(path)!)!));
+  const manners = new Map(names.map((name): [string, Manners] => [name, { ...unguarded.get(name)!, guards: new Set(of(guards, name)) }]));
+  const units = parseAll(sources, (source, path) => unitsOf(source, path, manners.get(moduleOf(path)!)!));
   return modules.map((surroundings) => {
     const { name } = surroundings.contract;
     const code = new Code(surroundings, of(units, name));
@@ -94,7 +96,7 @@ class Code {
   }
 
   #operation(name: string): Unit[] {
-    const named = (this.#byName.get(name) ?? []).filter(({ kind }) => kind !== 'route' && kind !== 'handler' && kind !== 'task');
+    const named = (this.#byName.get(name) ?? []).filter(({ kind }) => !RUN_APART.has(kind));
     const offered = named.filter(({ kind }) => kind === 'operation');
     return offered.length > 0 ? offered : named;
   }

@@ -23,13 +23,12 @@ import {
   isVariableDeclaration,
 } from 'typescript/unstable/ast/is';
 import { type CallExpression, type Node, type ObjectLiteralExpression, type SourceFile, SyntaxKind } from 'typescript/unstable/ast';
-import { type Reach, STRAIGHT, type Unit, type UnitKind } from './unit.ts';
+import { type Reach, RUN_APART, STRAIGHT, type Unit, type UnitKind } from './unit.ts';
 
 const METHODS = new Set(['get', 'post', 'put', 'patch', 'delete']);
 const SAGA_ENTRIES = new Set(['begin', 'signal', 'abort']);
 /** Members that begin by themselves what a module does, and those by which their holder is known. */
 const BEGINNERS: readonly (readonly [member: string, holderHas: string])[] = [['run', 'everyMs'], ['start', 'operations'], ['seed', 'operations']];
-const RUN_APART: ReadonlySet<UnitKind> = new Set(['route', 'handler', 'task']);
 const SHORT_CIRCUITS = new Set([SyntaxKind.AmpersandAmpersandToken, SyntaxKind.BarBarToken, SyntaxKind.QuestionQuestionToken]);
 
 interface Place extends Reach {

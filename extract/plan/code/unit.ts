@@ -27,6 +27,9 @@ export function worse(one: Reach, other: Reach): Reach {
 /** A task is what the module does by itself: its recurring work, its start, its demo data. */
 export type UnitKind = 'function' | 'member' | 'operation' | 'route' | 'handler' | 'task';
 
+/** Nobody calls these by a name: they do not run where they are written. */
+export const RUN_APART: ReadonlySet<UnitKind> = new Set(['route', 'handler', 'task']);
+
 export interface NameUse extends Reach {
   readonly name: string;
   /** `x.name` or `this.#name`, rather than `name` alone. */
