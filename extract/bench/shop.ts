@@ -49,8 +49,8 @@ export async function setStage(server: Server): Promise<Stage> {
  * @param name tells shops that run side by side apart
  */
 export async function startShop(settings: Record<string, string>, profile?: string, name = 'cleave'): Promise<Side> {
-  const { env, flags, script } = startCommand();
-  return startSide({ name, script, env: { ...env, ...settings }, flags, profile });
+  const { env, script } = startCommand();
+  return startSide({ name, script, env: { ...env, ...settings }, profile });
 }
 
 async function productIdsOf(shop: Side): Promise<string[]> {

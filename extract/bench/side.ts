@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { startCommand } from '../start-command.ts';
 import type { Usage } from './usage.ts';
 
 export interface SideOptions {
@@ -10,8 +11,6 @@ export interface SideOptions {
   /** Its code, from the project's folder. */
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
-  /** For Node. */
-  readonly flags?: readonly string[];
   /** Folder for its CPU profile. */
   readonly profile?: string | undefined;
   /** Gets what the process tells of itself, other than its usage. */
@@ -38,9 +37,9 @@ const project = join(import.meta.dirname, '..', '..');
 const LISTENING = /http:\/\/127\.0\.0\.1:\d+/;
 
 /** @returns once the process says where it listens */
-export async function startSide({ name, script, env, flags = [], profile, heard }: SideOptions): Promise<Side> {
-  // The young generation is as small as `npm start` makes it, on both sides.
-  const execArgv = [...flags, '--max-semi-space-size=8', '--import', new URL('usage.ts', import.meta.url).href, ...(profile ? ['--cpu-prof', '--cpu-prof-dir', profile, '--cpu-prof-name', `${name}-${Date.now()}.cpuprofile`] : [])];
+export async function startSide({ name, script, env, profile, heard }: SideOptions): Promise<Side> {
+  // The flags of `npm start`, on both sides.
+  const execArgv = [...startCommand().flags, '--import', new URL('usage.ts', import.meta.url).href, ...(profile ? ['--cpu-prof', '--cpu-prof-dir', profile, '--cpu-prof-name', `${name}-${Date.now()}.cpuprofile`] : [])];
   // Nothing of this terminal's environment: a PORT or a LOG_LEVEL would change what is measured.
   const child = fork(join(project, script), { execArgv, env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
   const ended = once(child, 'exit');

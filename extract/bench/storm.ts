@@ -43,13 +43,14 @@ export const ORDERS_PER_SECOND = 200;
 /** More than wait for their turn, so that there is never a moment without a hash. */
 export const SIGNING_IN = 32;
 const REFUSED_WAITS_MS = 100;
+/** Rounds of few orders are this many times as long: of a thousand orders the ten slowest would be one pause of the machine. */
+const STEADY_ROUNDS = 2;
 
-export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Storm> {
+export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds, warmUp }: { rounds: number; seconds: number; warmUp: number }, progress: (line: string) => void): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
   const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
     const [alone, during, besideLoop]: [Checkout[], Checkout[], Checkout[]] = [[], [], []];
-    await checkout();
     for (let round = 1; round <= rounds; round += 1) {
       await backlog.drained();
       alone.push(await checkout());
@@ -61,8 +62,9 @@ export async function storm({ side, backlog }: Contender, stage: Stage, { rounds
     }
     return { alone: median(alone), during: median(during), besideLoop: besideLoop.length > 0 ? median(besideLoop) : undefined };
   };
+  await load(side.url, requests, warmUp);
   const loop = openLoop(side.url);
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, seconds)), perSecond: ORDERS_PER_SECOND }));
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, STEADY_ROUNDS * seconds)), perSecond: ORDERS_PER_SECOND }));
   await loop.close();
   const full = await measured('as many as it takes', async () => load(side.url, requests, seconds));
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };

@@ -1,7 +1,7 @@
 /** What goes to and fro between the process and its hashing thread, and the cost of a hash. */
 import { randomBytes } from 'node:crypto';
 
-/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; about 13 ms of one core. */
+/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; 8 to 13 ms of one core. */
 export const argon2id = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
 export type PasswordJob =

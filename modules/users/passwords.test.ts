@@ -5,6 +5,7 @@ import { Call } from '#kernel';
 import { parseOptions, verify } from '@node-rs/argon2';
 import t from 'tap';
 import { decoyHash } from './password-job.ts';
+import { PasswordLane, restMs } from './password-lane.ts';
 import { PasswordThread } from './password-thread.ts';
 import { Passwords } from './passwords.ts';
 
@@ -110,6 +111,20 @@ t.test('hashing goes on where no processor is ever idle', { skip: platform() !==
   const hashes = await Promise.all(Array.from({ length: 4 }, () => passwords.hash('correct horse', call())));
   t.equal(new Set(hashes).size, 4);
   t.ok(performance.now() - started < 10_000, 'a tenth of a core, for hashes of 20 ms');
+});
+
+t.test('hashing rests for twice as long as it saw the event loop busy, and not for ever', async (t) => {
+  t.same([0, 1, 10, 25, 26, 5_000].map(restMs), [0, 2, 20, 50, 50, 50]);
+  const lane = new PasswordLane(limits.idleMs);
+  t.teardown(() => lane.end());
+  const job = { kind: 'hash', password: 'correct horse' } as const;
+  const first = lane.run(job);
+  const busyUntil = performance.now() + 30;
+  while (performance.now() < busyUntil);
+  await first;
+  const ended = performance.now();
+  await lane.run(job);
+  t.ok(performance.now() - ended >= 50, `the next one waited: ${(performance.now() - ended).toFixed(1)} ms`);
 });
 
 const SCHED_IDLE = 5;
