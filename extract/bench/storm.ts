@@ -9,6 +9,7 @@ import type { Contender } from './compare.ts';
 import { quantile } from './figures.ts';
 import { load } from './load.ts';
 import { openLoop, timesOf } from './open-loop.ts';
+import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
 import type { Side } from './side.ts';
 import { CUSTOMERS, type Stage } from './shop.ts';
@@ -43,10 +44,10 @@ export const ORDERS_PER_SECOND = 200;
 /** More than wait for their turn, so that there is never a moment without a hash. */
 export const SIGNING_IN = 32;
 const REFUSED_WAITS_MS = 100;
-/** Rounds of few orders are this many times as long: of a thousand orders the ten slowest would be one pause of the machine. */
-const STEADY_ROUNDS = 2;
+/** Rounds at the steady rate, of few orders, are this many times as long as asked for: of a thousand orders the ten slowest would be one pause of the machine. */
+const STEADY_LASTS_TIMES = 2;
 
-export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds, warmUp }: { rounds: number; seconds: number; warmUp: number }, progress: (line: string) => void): Promise<Storm> {
+export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds, warmUp }: Pick<Options, 'rounds' | 'seconds' | 'warmUp'>, progress: (line: string) => void): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
   const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
@@ -64,7 +65,7 @@ export async function storm({ side, backlog }: Contender, stage: Stage, { rounds
   };
   await load(side.url, requests, warmUp);
   const loop = openLoop(side.url);
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, STEADY_ROUNDS * seconds)), perSecond: ORDERS_PER_SECOND }));
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, STEADY_LASTS_TIMES * seconds)), perSecond: ORDERS_PER_SECOND }));
   await loop.close();
   const full = await measured('as many as it takes', async () => load(side.url, requests, seconds));
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
