@@ -106,7 +106,7 @@ async function measure(database: Server): Promise<void> {
   });
   await section('storm', async () => {
     progress(`Checkout while ${SIGNING_IN} sign in …`);
-    return ofStorm(kept('storm', await withShop(stage, 'storm', async (shop) => storm(shop, stage, options, progress))));
+    return ofStorm(kept('storm', await withShop(stage, 'storm', async (shop) => storm(shop, stage, options, async () => database.checkpoint(), progress))));
   });
   await section('overload', async () => {
     progress(`${TIMES} times the orders that the shop can take …`);

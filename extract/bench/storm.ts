@@ -1,14 +1,14 @@
 /**
  * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to orders at a steady rate, in a
  * shop that has room, and to as many orders as the shop takes. A loop of the lowest priority in the place of the sign-ins tells how
- * much of it is nothing but a processor that is busy.
+ * much of it is nothing but a processor that is busy. Each of them goes first in every third round.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBusyLoop } from './busy-loop.ts';
 import type { Contender } from './compare.ts';
-import { quantile } from './figures.ts';
+import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load } from './load.ts';
-import { openLoop, timesOf } from './open-loop.ts';
+import { openLoop, timesOf, waits } from './open-loop.ts';
 import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
 import type { Side } from './side.ts';
@@ -21,6 +21,8 @@ export interface Checkout {
   readonly p99: number;
   /** Orders that were answered. */
   readonly perSecond: number;
+  /** At a steady rate the milliseconds that the load generator was late, 99th percentile: they are in the others. */
+  readonly lateMs: number | undefined;
 }
 
 export interface Weathered {
@@ -28,6 +30,8 @@ export interface Weathered {
   readonly during: Checkout;
   /** While a loop of the lowest priority runs, where the system has such: what a busy processor does without any sign-in. */
   readonly besideLoop: Checkout | undefined;
+  /** The p99 with sign-ins beside that without them, round by round: what else the machine does in that minute slows both. */
+  readonly ratio: Spread;
 }
 
 export interface Storm {
@@ -47,27 +51,51 @@ const REFUSED_WAITS_MS = 100;
 /** Rounds at the steady rate, of few orders, are this many times as long as asked for: of a thousand orders the ten slowest would be one pause of the machine. */
 const STEADY_LASTS_TIMES = 2;
 
-export async function storm({ side, backlog }: Contender, stage: Stage, { rounds, seconds, warmUp }: Pick<Options, 'rounds' | 'seconds' | 'warmUp'>, progress: (line: string) => void): Promise<Storm> {
+export async function storm(
+  { side, backlog }: Contender,
+  stage: Stage,
+  { rounds, seconds, warmUp }: Pick<Options, 'rounds' | 'seconds' | 'warmUp'>,
+  prepare: () => Promise<void>,
+  progress: (line: string) => void,
+): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
-  const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
-    const [alone, during, besideLoop]: [Checkout[], Checkout[], Checkout[]] = [[], [], []];
-    for (let round = 1; round <= rounds; round += 1) {
-      await backlog.drained();
-      alone.push(await checkout());
-      await backlog.drained();
-      during.push(await amidSignIns(side, counts, checkout));
-      await backlog.drained();
-      besideLoop.push(...(await amidBusyLoop(checkout)));
-      progress(`Checkout, ${what}, round ${round}: p99 ${alone.at(-1)!.p99.toFixed(1)} ms alone, ${during.at(-1)!.p99.toFixed(1)} ms while ${SIGNING_IN} sign in`);
+  const measured = async (what: string, checkout: (seconds: number) => Promise<Checkout>, roundSeconds: number): Promise<Weathered> => {
+    const inTurn = {
+      alone: async () => [await checkout(roundSeconds)],
+      during: async () => [await amidSignIns(side, counts, async () => checkout(roundSeconds))],
+      besideLoop: async () => amidBusyLoop(async () => checkout(roundSeconds)),
+    };
+    const turns = Object.keys(inTurn) as (keyof typeof inTurn)[];
+    const results: Record<keyof typeof inTurn, Checkout[]> = { alone: [], during: [], besideLoop: [] };
+    for (let round = 0; round < rounds; round += 1) {
+      for (let turn = 0; turn < turns.length; turn += 1) {
+        const name = turns[(round + turn) % turns.length]!;
+        await backlog.drained();
+        await prepare();
+        results[name].push(...(await inTurn[name]()));
+      }
+      const [alone, during, besideLoop] = turns.map((name) => results[name].at(-1)?.p99.toFixed(1));
+      progress(`Checkout, ${what}, round ${round + 1}: p99 ${alone} ms alone, ${during} ms while ${SIGNING_IN} sign in, ${besideLoop ?? '-'} ms beside a loop`);
     }
-    return { alone: median(alone), during: median(during), besideLoop: besideLoop.length > 0 ? median(besideLoop) : undefined };
+    return {
+      alone: median(results.alone),
+      during: median(results.during),
+      besideLoop: results.besideLoop.length > 0 ? median(results.besideLoop) : undefined,
+      ratio: spreadOf(results.during.map(({ p99 }, round) => p99 / results.alone[round]!.p99)),
+    };
+  };
+  const loop = openLoop(side.url);
+  const atSteadyRate = async (lasts: number): Promise<Checkout> => {
+    const answers = await loop.send(requests.flat(), ORDERS_PER_SECOND, lasts);
+    return { ...timesOf(answers), perSecond: ORDERS_PER_SECOND, lateMs: waits(answers, 'lateMs').p99 };
   };
   await load(side.url, requests, warmUp);
-  const loop = openLoop(side.url);
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => ({ ...timesOf(await loop.send(requests.flat(), ORDERS_PER_SECOND, STEADY_LASTS_TIMES * seconds)), perSecond: ORDERS_PER_SECOND }));
+  await backlog.drained();
+  await amidSignIns(side, { checked: 0, refused: 0, seconds: 0 }, async () => atSteadyRate(warmUp));
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, atSteadyRate, STEADY_LASTS_TIMES * seconds);
   await loop.close();
-  const full = await measured('as many as it takes', async () => load(side.url, requests, seconds));
+  const full = await measured('as many as it takes', async (lasts) => ({ ...(await load(side.url, requests, lasts)), lateMs: undefined }), seconds);
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
 }
 
@@ -127,6 +155,7 @@ function startSignIns({ url }: Side): SignIns {
 }
 
 function median(rounds: readonly Checkout[]): Checkout {
-  const of = (figure: keyof Checkout): number => quantile(rounds.map((round) => round[figure]), 0.5);
-  return { p50: of('p50'), p99: of('p99'), perSecond: of('perSecond') };
+  const of = (figure: (round: Checkout) => number): number => quantile(rounds.map(figure), 0.5);
+  const late = rounds.flatMap(({ lateMs }) => lateMs ?? []);
+  return { p50: of(({ p50 }) => p50), p99: of(({ p99 }) => p99), perSecond: of(({ perSecond }) => perSecond), lateMs: late.length > 0 ? quantile(late, 0.5) : undefined };
 }

@@ -75,10 +75,12 @@ export function ofGateway({ shop: gateway, yardstick: proxy }: Comparison): Find
 
 export function ofStorm({ steady, full, checksPerSecond, refusedPerSecond }: Storm): Finding[] {
   return [
-    ...([[`${ORDERS_PER_SECOND} orders/s`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, besideLoop }]) => [
+    ...([[`${ORDERS_PER_SECOND} orders/s`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, besideLoop, ratio }]) => [
       told(`${what}, ms p50 / p99`, both(alone)),
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
-      atMost('  p99 beside that without sign-ins', during.p99 / alone.p99, 'x', MOST_STORM_RATIO),
+      atMost('  p99 beside that without sign-ins, median of the rounds', ratio.median, 'x', MOST_STORM_RATIO),
+      told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
+      ...(during.lateMs === undefined ? [] : [told('  the load generator was late by, ms p99, without / with sign-ins', `${alone.lateMs!.toFixed(1)} / ${during.lateMs.toFixed(1)}`)]),
       ...(alone.perSecond === during.perSecond ? [] : [told('  answers/s without / with sign-ins', `${alone.perSecond.toFixed()} / ${during.perSecond.toFixed()}`)]),
       ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
     ]),
