@@ -1,7 +1,8 @@
 /**
  * What a place takes where a span could begin or end while nothing is traced: CPU time of the same work with it and without it.
  * Prints nanoseconds as JSON. The place is as the kernel has them: a property that may hold a `Tracing` and does not, and later
- * one that would hold the span.
+ * one that would hold the span. A place where something answers, if only that nothing is to be traced, is measured last: it must cost more, or this
+ * measures nothing.
  */
 import type { Span, SpanInit, Tracing } from '../../src/trace/tracing.ts';
 import { quantile } from './figures.ts';
@@ -47,18 +48,28 @@ class Untraced {
 }
 
 const traced = Array.from({ length: SUBJECTS }, () => new Traced({ tracing: undefined }));
+let asked = 0;
+const silent: Pick<Tracing, 'begin'> = {
+  begin() {
+    asked += 1;
+    return undefined;
+  },
+};
+const answered = Array.from({ length: SUBJECTS }, () => new Traced({ tracing: silent as Tracing }));
 const untraced = Array.from({ length: SUBJECTS }, () => new Untraced());
 const added: number[] = [];
 for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
-  const [through, without] = [cpuNs(() => workOfTraced()), cpuNs(() => workOfUntraced())];
+  const [through, without] = [cpuNs(() => workOfTraced(traced)), cpuNs(workOfUntraced)];
   if (round >= WARM_UP_ROUNDS) added.push((through - without) / WORKS / PLACES);
 }
+const answeredNs = quantile(Array.from({ length: ROUNDS }, () => (cpuNs(() => workOfTraced(answered)) - cpuNs(workOfUntraced)) / WORKS), 0.5);
+if (answeredNs <= PLACES * Math.max(0, quantile(added, 0.5))) throw new Error(`a place that asks costs no more than one that does not (${answeredNs.toFixed(2)} ns): nothing was measured`);
 process.stdout.write(`${JSON.stringify({ nsPerPlace: Math.max(0, quantile(added, 0.5)) })}\n`);
 
 /** Two loops, lest one sees both classes and is compiled for neither. */
-function workOfTraced(): number {
+function workOfTraced(subjects: readonly Traced[]): number {
   let last = 0;
-  for (let value = 0; value < WORKS; value += 1) last = traced[value % SUBJECTS]!.work(value);
+  for (let value = 0; value < WORKS; value += 1) last = subjects[value % SUBJECTS]!.work(value);
   return last;
 }
 

@@ -1,4 +1,5 @@
 /** The audit of a tortured shop finds what it is there to find: each thing that must not be is done to the database by hand. */
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo } from 'node:net';
 import { createServer } from 'node:http';
@@ -8,7 +9,7 @@ import { Api } from './api.testing.ts';
 import { audit } from './audit.testing.ts';
 import { Books } from './books.testing.ts';
 import { Customers } from './customers.testing.ts';
-import { Journal } from './journal.testing.ts';
+import { Journal, type Wish } from './journal.testing.ts';
 import { Random } from './random.testing.ts';
 import { administrator } from './real-shop.testing.ts';
 import { setStage } from './stage.testing.ts';
@@ -25,10 +26,19 @@ async function violationsOf(claim: string): Promise<readonly string[]> {
   return found!.violations;
 }
 
+/** Whether the audit says something of this claim afterwards that it did not say before. */
+async function findsMore(claim: string, harm: () => Promise<unknown>): Promise<boolean> {
+  const before = new Set(await violationsOf(claim));
+  await harm();
+  return (await violationsOf(claim)).some((violation) => !before.has(violation));
+}
+
 const placedEvents = `from orders_outbox.job where name = 'events' and data->>'type' = 'orders.order-placed.v1' and data->>'aggregateId' = $1`;
 
 /** What is done to an order, and the claim that must name it then. Nothing is undone: each takes another order. */
 const vandalism: readonly { readonly claim: string; readonly status: string; readonly sql: string }[] = [
+  { claim: 'the books agree with what was acknowledged', status: 'confirmed', sql: `update inventory.stock set on_hand = on_hand + 1 where $1::text is not null` },
+  { claim: 'the books agree with what was acknowledged', status: 'confirmed', sql: `update payments.payment set refunded = 0, status = 'completed' where status like '%refunded' and $1::text is not null` },
   { claim: 'nothing was done twice, and nothing that was refused', status: 'confirmed', sql: `insert into orders.customer_order select gen_random_uuid(), customer_id, status, status_reason, total, currency, pays_later, shipping_address, created_at, updated_at from orders.customer_order where id = $1` },
   { claim: 'each state change has its event, once', status: 'confirmed', sql: `delete ${placedEvents}` },
   { claim: 'each state change has its event, once', status: 'delivered', sql: `insert into orders_outbox.job (name, data, state) select name, data, state ${placedEvents}` },
@@ -38,11 +48,25 @@ const vandalism: readonly { readonly claim: string; readonly status: string; rea
   { claim: 'each event was handled, once', status: 'confirmed', sql: `delete from recommendations_outbox.inbox where $1::text is not null` },
   { claim: 'what was bought together is counted as the orders say', status: 'confirmed', sql: `update recommendations.pair set orders = orders + 1 where $1::text is not null` },
   { claim: 'stock, money and parcels add up', status: 'confirmed', sql: `update inventory.reservation set status = 'released' where order_id = $1` },
-  { claim: 'stock, money and parcels add up', status: 'confirmed', sql: `update payments.payment set refunded = 1, status = 'partially_refunded' where order_id = $1` },
+  { claim: 'stock, money and parcels add up', status: 'confirmed', sql: `update payments.payment set refunded = 1, status = 'partially_refunded' where order_id = $1 and transaction_id is not null` },
   { claim: 'stock, money and parcels add up', status: 'awaiting_payment', sql: `insert into payments.simulator_charge (key, outcome, transaction_id, message, amount, currency) select gen_random_uuid(), 'approved', $1, '', 1, 'USD'` },
   { claim: 'the books agree with what was acknowledged', status: 'cancelled', sql: `update orders.customer_order set status = 'confirmed' where id = $1` },
   { claim: 'no acknowledged order is lost', status: 'confirmed', sql: `update orders.customer_order set total = total + 1 where id = $1` },
 ];
+
+/** What the client's own log says that is not so: the same as if the shop had done otherwise. */
+const lies: readonly { readonly claim: string; readonly what: string; readonly tell: () => void }[] = [
+  { claim: 'nothing was done twice, and nothing that was refused', what: 'an order was refused', tell: () => void (granted(journal.placements).outcome = 'refused') },
+  { claim: 'nothing was done twice, and nothing that was refused', what: 'a refund was refused', tell: () => void (granted(journal.refunds).outcome = 'refused') },
+  { claim: 'the books agree with what was acknowledged', what: 'another payment was taken', tell: () => void (granted(journal.payments).id = randomUUID()) },
+  { claim: 'the books agree with what was acknowledged', what: 'another refund was given', tell: () => void (granted(journal.refunds).id = randomUUID()) },
+  { claim: 'no acknowledged order is lost', what: 'another order was taken', tell: () => void (granted(journal.placements).id = randomUUID()) },
+];
+
+/** The last one: hands may have been laid on the others. */
+function granted<T extends Wish>(wishes: readonly T[]): T {
+  return wishes.findLast(({ outcome }) => outcome === 'acknowledged')!;
+}
 
 /** Statuses of which there are fewer orders than will be laid hands on, and what else is not there yet. */
 async function missing(): Promise<string[]> {
@@ -54,7 +78,7 @@ async function missing(): Promise<string[]> {
 
 t.test('a day of trade leaves nothing to complain of', async (t) => {
   const customers = new Customers({ api, stage, journal, random: new Random(1), clients: 4, restMs: 0 });
-  await shop.until(async () => (await missing()).length === 0 && journal.refunds.length > 0 && journal.payments.length > 0, 'enough of everything', 30_000);
+  await shop.until(async () => (await missing()).length === 0 && Object.values(journal.acknowledged).every((n) => n > 2), 'enough of everything', 30_000);
   await customers.goHome();
   t.strictSame(await books.untilAtRest(), []);
   for (const { claim, violations } of await audit(books, journal, stage)) t.strictSame(violations, [], claim);
@@ -67,11 +91,24 @@ t.test('what must not be is found', async (t) => {
     // One that nobody was told of, because its answer was lost, is missed by nobody.
     const { id } = orders.find((order) => !touched.has(order.id) && journal.placements.some((placement) => placement.id === order.id))!;
     touched.add(id);
-    const before = (await violationsOf(claim)).length;
-    await books.rows(sql, [id]);
-    const after = await violationsOf(claim);
-    t.ok(after.length > before, `${claim}: ${sql}`);
+    t.ok(await findsMore(claim, async () => books.rows(sql, [id])), `${claim}: ${sql}`);
   }
+});
+
+t.test('what is not as the client was told is found', async (t) => {
+  for (const { claim, what, tell } of lies) {
+    t.ok(await findsMore(claim, async () => tell()), `${claim}: ${what}`);
+  }
+});
+
+t.test('a refusal that nothing explains is a complaint', async (t) => {
+  const log = new Journal();
+  const wish: Wish = { mark: 'mark 1', key: undefined, outcome: 'asked' };
+  const refused = (code: string) => ({ status: 409, body: { code }, headers: new Headers() });
+  t.equal(log.settle(wish, refused('ORDER_NOT_PAYABLE'), ['ORDER_NOT_PAYABLE']), false);
+  t.strictSame(log.complaints, []);
+  t.equal(log.settle(wish, refused('ORDER_NOT_FOUND'), ['ORDER_NOT_PAYABLE']), false);
+  t.equal(log.complaints.length, 1);
 });
 
 t.test('a shop that does not come to rest is told of', async (t) => {

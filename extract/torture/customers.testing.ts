@@ -1,7 +1,7 @@
 /** The load: customers who buy, pay, cancel and look, and an administrator who sends parcels and gives money back. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Api, told } from './api.testing.ts';
-import { type Journal, type Line, type Move, type Payment, type Placement, type Refund, settle } from './journal.testing.ts';
+import { type Answer, type Api, type Question, told } from './api.testing.ts';
+import type { Journal, Line, Move, Payment, Placement, Refund } from './journal.testing.ts';
 import type { Random } from './random.testing.ts';
 import type { Stage } from './stage.testing.ts';
 
@@ -20,6 +20,23 @@ const shippingAddress = { name: 'Margaret Hamilton', line1: '1 Apollo Way', city
 const LOOK_EVERY_MS = 30;
 /** A story whose order does not get where it should is told no further; the books will say what became of it. */
 const PATIENCE_MS = 15_000;
+/** What a wish may meet with in a sound shop, since others were there before. Everybody can pay, everything is on the shelf: an order is refused for nothing. */
+const REFUSALS = {
+  place: [],
+  pay: ['ORDER_NOT_PAYABLE', 'ORDER_ALREADY_PAID'],
+  refund: ['REFUND_EXCEEDS_PAYMENT', 'PAYMENT_NOT_REFUNDABLE'],
+  cancel: ['ORDER_NOT_CANCELLABLE'],
+  dispatch: ['SHIPMENT_NOT_PREPARING'],
+  deliver: ['SHIPMENT_NOT_DISPATCHED'],
+} as const;
+const BAD_CARD = 'tok_insufficient_funds';
+
+export interface Pulse {
+  /** Milliseconds until an order was acknowledged, until it was confirmed, and until every module had shown what it keeps; infinite where that did not happen. */
+  readonly acknowledged: number;
+  readonly confirmed: number;
+  readonly shown: number;
+}
 
 type Story = (client: Client) => Promise<void>;
 
@@ -34,17 +51,16 @@ export class Customers {
     this.#clients = Array.from({ length: init.clients }, async () => this.#act(this.#client(() => this.#isOpen)));
   }
 
-  /**
-   * Buys something and waits until it is on its way: whatever the shop is made of takes part in that.
-   * @returns milliseconds until the order was acknowledged, and until it was confirmed; infinite where that did not happen
-   */
-  async pulse(): Promise<{ acknowledged: number; confirmed: number }> {
+  /** Buys something and waits until it is on its way, and looks at a page of each kind meanwhile. */
+  async pulse(): Promise<Pulse> {
     const startedAt = performance.now();
+    const since = () => performance.now() - startedAt;
     const client = this.#client(() => true);
+    const shown = client.lookAtOnce().then((isShown) => (isShown ? since() : Number.POSITIVE_INFINITY));
     const order = await client.place('tok_visa', true);
-    const acknowledged = performance.now() - startedAt;
-    if (!order) return { acknowledged: Number.POSITIVE_INFINITY, confirmed: Number.POSITIVE_INFINITY };
-    return { acknowledged, confirmed: (await client.until(order, 'confirmed')) ? performance.now() - startedAt : Number.POSITIVE_INFINITY };
+    const acknowledged = order ? since() : Number.POSITIVE_INFINITY;
+    const confirmed = order && (await client.until(order, 'confirmed')) ? since() : Number.POSITIVE_INFINITY;
+    return { acknowledged, confirmed, shown: await shown };
   }
 
   /** Resolves when every story that was begun has ended. */
@@ -98,7 +114,7 @@ class Client {
     journal.placements.push(placement);
     const body = { items: placement.items, shippingAddress: { ...shippingAddress, line2: placement.mark }, ...(card && { payment: { method: 'card', cardToken: card } }) };
     const answer = await this.#init.api.ask({ method: 'POST', path: '/orders', token: customer.token, key: placement.key, body });
-    if (!settle(placement, answer) || answer === 'lost') return undefined;
+    if (!journal.settle(placement, answer, REFUSALS.place) || answer === 'lost') return undefined;
     placement.total = answer.body.total.amount;
     return placement;
   }
@@ -112,7 +128,8 @@ class Client {
   async pay({ id, customerId }: Placement, card: string): Promise<boolean> {
     const payment: Payment = { ...this.#wish(), orderId: id!, card };
     this.#init.journal.payments.push(payment);
-    return settle(payment, await this.#init.api.ask({ method: 'POST', path: '/payments', token: this.#tokenOf(customerId), key: payment.key, body: { orderId: id, method: 'card', cardToken: card } }));
+    const answer = await this.#init.api.ask({ method: 'POST', path: '/payments', token: this.#tokenOf(customerId), key: payment.key, body: { orderId: id, method: 'card', cardToken: card } });
+    return this.#init.journal.settle(payment, answer, card === BAD_CARD ? ['PAYMENT_DECLINED', ...REFUSALS.pay] : REFUSALS.pay);
   }
 
   async cancel({ id, customerId }: Placement): Promise<void> {
@@ -130,11 +147,11 @@ class Client {
     const refund: Refund = { ...this.#wish(), orderId: id!, paymentId: payment.id, amount };
     this.#init.journal.refunds.push(refund);
     const body = { amount: { amount, currency: 'USD' }, reason: refund.mark };
-    settle(refund, await this.#init.api.ask({ method: 'POST', path: `/payments/${payment.id}/refund`, token: this.#init.stage.admin.token, key: refund.key, body }));
+    this.#init.journal.settle(refund, await this.#init.api.ask({ method: 'POST', path: `/payments/${payment.id}/refund`, token: this.#init.stage.admin.token, key: refund.key, body }), REFUSALS.refund);
   }
 
   async recount(): Promise<void> {
-    await this.#init.api.ask({ method: 'POST', path: '/admin/recommendations/rebuild', token: this.#init.stage.admin.token });
+    await this.#granted({ method: 'POST', path: '/admin/recommendations/rebuild', token: this.#init.stage.admin.token });
   }
 
   /** @returns whether the order got there; an order that was acknowledged and is not there is a loss */
@@ -150,30 +167,50 @@ class Client {
     return false;
   }
 
-  /** Every kind of page that people look at. */
+  /** Every kind of page that people look at, one after another. */
   async look(): Promise<void> {
-    const { stage, api, journal } = this.#init;
+    for (const page of this.#pages()) await this.#granted(page);
+  }
+
+  /** The same all at once. @returns whether each was shown */
+  async lookAtOnce(): Promise<boolean> {
+    const answers = await Promise.all(this.#pages().map(async (page) => this.#granted(page)));
+    return answers.every((answer) => answer !== undefined);
+  }
+
+  /** Of each module one that it has to ask its database for, at least. */
+  #pages(): Question[] {
+    const { stage, journal } = this.#init;
     const { id, token } = this.random.oneOf(stage.customers);
     const product = this.random.oneOf(stage.products);
     const own = journal.placements.filter((placement) => placement.customerId === id && placement.outcome === 'acknowledged').slice(-20);
     const order = own.length > 0 ? this.random.oneOf(own).id! : product;
-    const paths = ['/products?limit=5', `/products/${product}`, `/inventory/${product}`, '/users/me', '/orders?limit=5', `/payments?orderId=${order}`, '/shipments?limit=5', '/notifications?limit=5', `/recommendations/${product}`, `/product-pages/${product}`];
-    for (const path of paths) {
-      const answer = await api.ask({ method: 'GET', path, token });
-      if (answer === 'lost' || answer.status !== 200) journal.complain(`GET ${path} was answered ${told(answer)}`);
-    }
+    const search = `/products/search?q=${encodeURIComponent(`thing ${this.random.between(1, 1_000_000)}`)}`;
+    const paths = [
+      '/products?limit=5', search, `/products/${product}`, `/inventory/${product}`, '/users/me', '/orders?limit=5', `/payments?orderId=${order}`, '/shipments?limit=5',
+      '/notifications?limit=5', `/recommendations/${product}`, '/tickets?limit=5', `/product-pages/${product}`,
+    ];
+    return paths.map((path) => ({ method: 'GET', path, token }));
+  }
+
+  /** @returns the answer where there is one; of any but a success it complains */
+  async #granted(question: Question): Promise<Answer | undefined> {
+    const answer = await this.#init.api.ask(question);
+    if (answer === 'lost') return undefined;
+    if (answer.status >= 300) this.#init.journal.complain(`${question.method} ${question.path} was answered ${told(answer)}`);
+    return answer.status < 300 ? answer : undefined;
   }
 
   async #move(orderId: string, verb: Move['verb'], path: string, token: string): Promise<void> {
     const move: Move = { mark: orderId, key: undefined, verb, outcome: 'asked' };
     this.#init.journal.moves.push(move);
-    settle(move, await this.#init.api.ask({ method: 'POST', path, token }));
+    this.#init.journal.settle(move, await this.#init.api.ask({ method: 'POST', path, token }), REFUSALS[verb]);
   }
 
   /** As an administrator sees it. */
   async #list(path: string): Promise<{ id: string; status: string }[]> {
-    const answer = await this.#init.api.ask({ method: 'GET', path, token: this.#init.stage.admin.token });
-    return answer === 'lost' ? [] : (answer.body.items ?? []);
+    const answer = await this.#granted({ method: 'GET', path, token: this.#init.stage.admin.token });
+    return answer?.body.items ?? [];
   }
 
   /** @param surely under a key, so that it is repeated until it is answered */
@@ -205,7 +242,7 @@ async function delivered(client: Client): Promise<void> {
 async function paidLater(client: Client): Promise<void> {
   const order = await client.place();
   if (!order || !(await client.until(order, 'awaiting_payment'))) return;
-  if (client.random.chance(0.3)) await client.pay(order, 'tok_insufficient_funds');
+  if (client.random.chance(0.3)) await client.pay(order, BAD_CARD);
   await client.pay(order, client.random.oneOf(good));
   if (client.random.chance(0.3)) await client.pay(order, 'tok_visa');
 }

@@ -1,8 +1,9 @@
 /** What a shop that is watched from outside holds: of its process, of its connections, of its tables. */
+import { platform } from 'node:os';
 import type { Books } from './books.testing.ts';
 import type { Inside } from './inside.ts';
 import { levelsOff, type TableSizes, tablesLevelOff } from './level.testing.ts';
-import type { Life } from './real-shop.testing.ts';
+import type { RealShop } from './real-shop.testing.ts';
 import { type Finding, holds } from './result.testing.ts';
 
 /** Connections of the shop's pools at a moment. */
@@ -10,6 +11,10 @@ export interface PoolUse {
   readonly open: number;
   /** At work, or in a transaction. */
   readonly busy: number;
+  /** As the pools themselves see it: one that was taken out and never given back does nothing in the database. */
+  readonly taken: number;
+  /** Work that waits for a connection. */
+  readonly waiting: number;
   /** Age of the oldest transaction in which nothing is done just now, in seconds. */
   readonly idleInTransaction: number;
 }
@@ -31,11 +36,22 @@ const MEBIBYTE = 2 ** 20;
 /** No transaction of the shop waits for anything but the database. */
 const FORGOTTEN_AFTER_S = 10;
 
-export async function holdings(life: Life, books: Books): Promise<Holdings> {
+export async function holdings({ life, url }: RealShop, books: Books): Promise<Holdings> {
   const inside = await life.ask<Inside>('inside');
-  const [pool] = await books.rows<PoolUse>(POOL);
+  const [seen] = await books.rows<Omit<PoolUse, 'taken' | 'waiting'>>(POOL);
+  const pool = { ...seen!, ...ofPools(await (await fetch(`${url}/metrics`)).text()) };
   const [{ orders } = { orders: 0 }] = await books.rows<{ orders: number }>('select count(*)::float8 as orders from orders.customer_order');
-  return { inside, pool: pool!, sizes: { orders, tables: await books.rows(TABLES) } };
+  return { inside, pool, sizes: { orders, tables: await books.rows(TABLES) } };
+}
+
+/** @throws Error where the metrics say nothing of pools */
+export function ofPools(metrics: string): Pick<PoolUse, 'taken' | 'waiting'> {
+  const sum = (series: RegExp): number => {
+    const found = [...metrics.matchAll(series)];
+    if (found.length === 0) throw new Error(`no metric is ${series}`);
+    return found.reduce((all, [, value]) => all + Number(value), 0);
+  };
+  return { taken: sum(/^cleave_pool_connections\{[^}]*state="busy"[^}]*\} (\d+)$/gm), waiting: sum(/^cleave_pool_waiting\{[^}]*\} (\d+)$/gm) };
 }
 
 /**
@@ -46,13 +62,17 @@ export function holdingsLevelOff(samples: readonly Holdings[], isLong: boolean):
   const of = (value: (sample: Holdings) => number): number[] => samples.map(value);
   const forgotten = Math.max(...of(({ pool }) => pool.idleInTransaction));
   const slow = [
-    levelsOff({ name: 'resident memory', values: of(({ inside }) => inside.residentBytes / MEBIBYTE), by: 'median', tolerance: 1.1, slack: 8, unit: 'MiB' }),
-    levelsOff({ name: 'what is left on the heap when it is collected', values: of(({ inside }) => inside.heapBytes / MEBIBYTE), by: 'low water', tolerance: 1.1, slack: 4, unit: 'MiB' }),
+    levelsOff({ name: 'resident memory', values: of(({ inside }) => inside.residentBytes / MEBIBYTE), by: 'median', tolerance: 1.05, slack: 8, unit: 'MiB' }),
+    levelsOff({ name: 'what is left on the heap when it is collected', values: of(({ inside }) => inside.heapBytes / MEBIBYTE), by: 'low water', tolerance: 1.05, slack: 4, unit: 'MiB' }),
     levelsOff({ name: 'the number of busy database connections', values: of(({ pool }) => pool.busy), by: 'low water', tolerance: 1, slack: 3, unit: 'connections' }),
     levelsOff({ name: 'the number of open database connections', values: of(({ pool }) => pool.open), by: 'low water', tolerance: 1.1, slack: 5, unit: 'connections' }),
   ];
+  const unseen = samples.filter(({ inside }) => inside.descriptors === 0).length;
   return [
     ...(isLong ? slow : []),
+    levelsOff({ name: 'the number of connections that are taken out of their pools', values: of(({ pool }) => pool.taken), by: 'low water', tolerance: 1, slack: 3, unit: 'connections' }),
+    levelsOff({ name: 'the work that waits for a connection', values: of(({ pool }) => pool.waiting), by: 'low water', tolerance: 1, slack: 3, unit: 'pieces' }),
+    holds('open files and sockets could be counted', platform() !== 'linux' || unseen === 0, `${unseen} times they could not`),
     levelsOff({ name: 'the number of open handles, database connections aside,', values: of(({ inside, pool }) => inside.resources - handlesOf(pool)), by: 'low water', tolerance: 1.1, slack: 10, unit: 'handles' }),
     levelsOff({ name: 'the number of open files and sockets, database connections aside,', values: of(({ inside, pool }) => inside.descriptors - pool.open), by: 'low water', tolerance: 1.1, slack: 10, unit: 'descriptors' }),
     holds('no transaction was left open', forgotten < FORGOTTEN_AFTER_S, `one was idle for ${forgotten.toFixed(1)} s`),
@@ -78,6 +98,7 @@ export function course(samples: readonly Holdings[]): string[] {
     line('files and sockets', ({ inside }) => inside.descriptors),
     line('open connections', ({ pool }) => pool.open),
     line('busy connections', ({ pool }) => pool.busy),
+    line('connections taken out of their pools', ({ pool }) => pool.taken),
     line('orders', ({ sizes }) => sizes.orders),
     line('live rows', ({ sizes }) => all(sizes, 'liveRows')),
     line('dead rows', ({ sizes }) => all(sizes, 'deadRows')),

@@ -61,18 +61,33 @@ export class Journal {
     this.complaints.push(`${new Date().toISOString()} ${complaint}`);
   }
 
-  get acknowledged(): number {
-    return [...this.placements, ...this.payments, ...this.refunds, ...this.moves].filter(({ outcome }) => outcome === 'acknowledged').length;
+  /** How much of what was acknowledged. */
+  get acknowledged(): Readonly<Record<string, number>> {
+    const { placements, payments, refunds, moves } = this;
+    const count = (wishes: readonly Wish[]) => wishes.filter(({ outcome }) => outcome === 'acknowledged').length;
+    const of = (verb: Move['verb']) => count(moves.filter((move) => move.verb === verb));
+    return { orders: count(placements), payments: count(payments), refunds: count(refunds), cancellations: of('cancel'), dispatches: of('dispatch'), deliveries: of('deliver') };
   }
 
-  /** How much of what was acknowledged, e.g. `12 orders, 3 payments`. */
+  /** The same for people, e.g. `12 orders, 3 payments`. */
   get summary(): string {
-    const { placements, payments, refunds, moves } = this;
-    const of = (verb: Move['verb']) => moves.filter((move) => move.verb === verb);
-    const kinds: readonly (readonly [string, readonly Wish[]])[] = [
-      ['orders', placements], ['payments', payments], ['refunds', refunds], ['cancellations', of('cancel')], ['dispatches', of('dispatch')], ['deliveries', of('deliver')],
-    ];
-    return kinds.map(([name, wishes]) => `${wishes.filter(({ outcome }) => outcome === 'acknowledged').length} ${name}`).join(', ');
+    return Object.entries(this.acknowledged).map(([kind, n]) => `${n} ${kind}`).join(', ');
+  }
+
+  /**
+   * Notes what became of a wish.
+   * @param refusals codes of problems that it may meet with; another refusal is a complaint
+   * @returns whether it was granted
+   */
+  settle(wish: Wish, answer: Answer | 'lost', refusals: readonly string[]): boolean {
+    if (answer === 'lost') return false;
+    wish.outcome = answer.status < 300 ? 'acknowledged' : 'refused';
+    if (wish.outcome === 'acknowledged') wish.id = answer.body.id;
+    else {
+      wish.refusal = String(answer.body?.code ?? told(answer));
+      if (!refusals.includes(wish.refusal)) this.complain(`${JSON.stringify(wish)} was refused: ${told(answer)}`);
+    }
+    return wish.outcome === 'acknowledged';
   }
 
   /** Wishes of which nobody knows what became of them. */
@@ -85,13 +100,4 @@ export class Journal {
     const { placements, payments, refunds, moves, complaints } = this;
     writeFileSync(file, JSON.stringify({ complaints, placements, payments, refunds, moves }, undefined, 1));
   }
-}
-
-/** Notes what became of a wish. @returns whether it was granted */
-export function settle(wish: Wish, answer: Answer | 'lost'): boolean {
-  if (answer === 'lost') return false;
-  wish.outcome = answer.status < 300 ? 'acknowledged' : 'refused';
-  if (wish.outcome === 'refused') wish.refusal = String(answer.body?.code ?? told(answer));
-  else wish.id = answer.body.id;
-  return wish.outcome === 'acknowledged';
 }

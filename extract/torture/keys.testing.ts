@@ -41,6 +41,8 @@ const OTHERS = 5;
 const LEASE_MS = '3000';
 /** From when the copies are sent until the shop is killed. */
 const KILLED_AFTER_MS = { least: 0, most: 60 };
+/** From so many kills on some must have come before it was done, and some between that and the answers. */
+const MANY_KILLS = 20;
 const LOOK_EVERY_MS = 30;
 const RETELL_EVERY = 10;
 
@@ -58,7 +60,7 @@ export async function keys(options: KeysOptions): Promise<Result> {
     const sums = [...(await books.stock()), ...(await books.money()), ...(await books.orders()), ...(await books.events())];
     return {
       findings: [...rounds.findings(), rest, { claim: 'stock, money and events add up', violations: sums }, { claim: 'no client was told what it should not be', violations: complaints }],
-      figures: [`${options.keys} keys, ${options.copies} copies of each request, ${rounds.kills} kills; ${rounds.replayed} answers were replayed`],
+      figures: [`${options.keys} keys, ${options.copies} copies of each request, ${rounds.kills} kills, ${rounds.done} of them after it was done; ${rounds.replayed} answers were replayed`],
     };
   } finally {
     await shop.end();
@@ -76,6 +78,8 @@ interface Tools {
 class Rounds {
   kills = 0;
   replayed = 0;
+  /** Kills after which it had been done already. */
+  done = 0;
   readonly #options: KeysOptions;
   readonly #tools: Tools;
   readonly #random: Random;
@@ -102,6 +106,7 @@ class Rounds {
   findings(): Finding[] {
     return [
       holds('the shop was killed as often as was asked for', this.kills === Math.min(this.#options.kills, this.#options.keys), `${this.kills} times`),
+      holds('some kills came before it was done, and some after', this.kills < MANY_KILLS || (this.done > 0 && this.done < this.kills), `after ${this.done} of ${this.kills} it was done`),
       { claim: 'all copies were answered alike', violations: this.#unlike },
       { claim: 'each wish came true once', violations: this.#notOnce },
       { claim: 'another body under a key was refused with 422', violations: this.#notRefused },
@@ -116,14 +121,14 @@ class Rounds {
   }
 
   async #round(wish: Wish, isKilled: boolean): Promise<void> {
-    const { api, books } = this.#tools;
+    const { api } = this.#tools;
     const asked = Promise.all(Array.from({ length: this.#options.copies }, async () => api.ask(question(wish, wish.body))));
-    if (isKilled) await this.#kill();
+    if (isKilled) await this.#kill(wish);
     this.#compare(wish, await asked);
     const others = await Promise.all(Array.from({ length: OTHERS }, async () => api.ask(question(wish, wish.other))));
     this.#notRefused.push(...others.filter((outcome) => !isReused(outcome)).map((outcome) => `${wish.key}: ${told(outcome)}`));
-    const [row] = await books.rows<{ n: number }>(wish.effects, [wish.of]);
-    if (row!.n !== 1) this.#notOnce.push(`${wish.key}, POST ${wish.path}: ${row!.n} times`);
+    const times = await this.#effects(wish);
+    if (times !== 1) this.#notOnce.push(`${wish.key}, POST ${wish.path}: ${times} times`);
   }
 
   /** One answer is the first one, at the most: it may have been lost with the shop, or have been that the card processor is late. */
@@ -137,11 +142,17 @@ class Rounds {
     if (firsts > 1) this.#unlike.push(`${key}: ${firsts} answers were not said to be replayed`);
   }
 
-  async #kill(): Promise<void> {
+  async #effects({ effects, of }: Wish): Promise<number> {
+    const [row] = await this.#tools.books.rows<{ n: number }>(effects, [of]);
+    return row!.n;
+  }
+
+  async #kill(wish: Wish): Promise<void> {
     const { shop } = this.#tools;
     await sleep(this.#random.between(KILLED_AFTER_MS.least, KILLED_AFTER_MS.most));
     await shop.life.kill('SIGKILL');
     this.kills += 1;
+    this.done += await this.#effects(wish);
     await shop.launch().up;
   }
 

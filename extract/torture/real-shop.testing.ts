@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { projectRoot } from '../../src/host/discover.ts';
+import { isAtLeast, readLogLine } from '../../src/log/log-line.ts';
 import { startCommand } from '../start-command.ts';
 import { freePort } from '../../src/testing/free-port.ts';
 import type { Credentials } from './stage.testing.ts';
@@ -39,7 +40,6 @@ export const administrator: Credentials = { username: 'admin', password: 'correc
  * people run. Events have the tries and the delays of the defaults: with more of them a run would hide dead letters that people get.
  */
 export const impatient = { POOL_SIZE: '4', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '200', PAYMENT_LEASE_MS: '1000', PAYMENT_GATEWAY_TIMEOUT_MS: '150', PAYMENT_GATEWAY_LATENCY_MS: '10' };
-const ERROR = 50;
 
 export class RealShop {
   readonly url: string;
@@ -125,18 +125,10 @@ function isUp(child: ChildProcess, onError: (line: string) => void): Promise<boo
   const { promise, resolve } = Promise.withResolvers<boolean>();
   createInterface({ input: child.stdout! }).on('line', (line) => {
     if (line.startsWith('Cleave is up')) resolve(true);
-    if (levelOf(line) >= ERROR) onError(line);
+    const logged = readLogLine(line);
+    if (logged && isAtLeast(logged, 'error')) onError(line);
   });
   createInterface({ input: child.stderr! }).on('line', onError);
   child.once('close', () => resolve(false));
   return promise;
-}
-
-/** 0 for what is no line of the log, or only its beginning because the process was killed meanwhile. */
-function levelOf(line: string): number {
-  try {
-    return (JSON.parse(line) as { level?: number }).level ?? 0;
-  } catch {
-    return 0;
-  }
 }

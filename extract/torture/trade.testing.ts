@@ -16,8 +16,13 @@ export interface TradeOptions {
   readonly adminUrl: string;
   /** Settings of the shop. */
   readonly settings: Readonly<Record<string, string>>;
+  /** How often harm is done: so many orders must be acknowledged meanwhile at least, and of everything else something where it is often. */
+  readonly harms: number;
   progress(line: string): void;
 }
+
+/** From so many harms on there is time for whatever customers do. */
+const OFTEN = 20;
 
 export interface Ordeal {
   readonly shop: RealShop;
@@ -44,7 +49,7 @@ export interface Harm {
 
 /** The shop is up when the harm begins, and has to be when it ends. */
 export async function duringTrade(options: TradeOptions, harm: (ordeal: Ordeal) => Promise<Harm>): Promise<Result & { journal: Journal }> {
-  const { seed, clients, adminUrl, settings, progress } = options;
+  const { seed, clients, adminUrl, settings, harms, progress } = options;
   const random = new Random(seed);
   const journal = new Journal();
   const answers: Answers = { unavailable: 0, none: 0 };
@@ -62,11 +67,17 @@ export async function duringTrade(options: TradeOptions, harm: (ordeal: Ordeal) 
     const audited = await audit(books, journal, stage);
     const end = await shop.life.kill('SIGTERM');
     const ended = holds('the shop ended when it was asked to', end === '0', `it ended with ${end}`);
-    return { findings: [...findings, rest, ...audited, ended], figures: [`acknowledged: ${journal.summary}; ${journal.unknown} wishes without an answer`, ...figures], journal };
+    return { findings: [...findings, somethingToLose(journal, harms), rest, ...audited, ended], figures: [`acknowledged: ${journal.summary}; ${journal.unknown} wishes without an answer`, ...figures], journal };
   } finally {
     await shop.end();
     await books.close();
   }
+}
+
+/** A shop that grants nothing loses nothing. */
+function somethingToLose({ acknowledged, summary }: Journal, harms: number): Finding {
+  const isMuch = acknowledged['orders']! >= harms && (harms < OFTEN || Object.values(acknowledged).every((n) => n > 0));
+  return holds('there was something to lose, of everything that customers do', isMuch, `acknowledged were ${summary}`);
 }
 
 function count(answers: Answers, outcome: Outcome): void {

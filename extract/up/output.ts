@@ -1,35 +1,17 @@
 /** What a process says, as it is shown beside what the others say; pure. */
-
-const WARN = 40;
-const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' };
-
-interface LogLine {
-  readonly level: number;
-  readonly msg?: string;
-  readonly err?: { readonly message?: string };
-}
+import { isAtLeast, readLogLine } from '../../src/log/log-line.ts';
 
 /**
  * @param line of its standard output: a line of its log, or one for the person at its terminal
  * @returns undefined for what is not worth showing: unless all is to be shown, everything but warnings and worse
  */
 export function shown(line: string, all: boolean): string | undefined {
-  const logged = logLine(line);
+  const logged = readLogLine(line);
   if (!logged) return all && line !== '' ? line : undefined;
   if (all) return line;
-  if (logged.level < WARN) return undefined;
+  if (!isAtLeast(logged, 'warn')) return undefined;
   const { level, msg = '', err } = logged;
-  return `${LEVELS[level] ?? level}: ${msg}${err?.message === undefined ? '' : ` (${err.message})`}`;
-}
-
-function logLine(line: string): LogLine | undefined {
-  if (!line.startsWith('{')) return undefined;
-  try {
-    const value = JSON.parse(line) as Partial<LogLine>;
-    return typeof value.level === 'number' ? (value as LogLine) : undefined;
-  } catch {
-    return undefined;
-  }
+  return `${level}: ${msg}${err?.message === undefined ? '' : ` (${err.message})`}`;
 }
 
 /** Each under its heading, as wide as its widest entry. */
