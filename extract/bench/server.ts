@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
+import { alsoOnSignal } from './also-on-signal.ts';
 
 export interface Server {
   readonly version: string;
@@ -14,7 +15,7 @@ export interface Server {
   create(name: string, template?: string): Promise<string>;
   /** Writes out what is dirty, so that no round pays for the one before. */
   checkpoint(): Promise<void>;
-  /** Leaves nothing behind. */
+  /** Leaves nothing behind; a signal that ends the process does it, too. */
   stop(): Promise<void>;
 }
 
@@ -49,12 +50,12 @@ async function serverAt(url: string, stop: () => Promise<void>): Promise<Server>
       return database.href;
     },
     checkpoint: async () => void (await admin.query('checkpoint')),
-    async stop() {
+    stop: alsoOnSignal(async () => {
       for (const name of made) await admin.query(`drop database ${name} with (force)`);
       const roles = await admin.query<{ rolname: string }>(`select rolname from pg_roles where starts_with(rolname, $1) order by rolname`, [run]);
       for (const { rolname } of roles.rows) await admin.query(`drop role ${rolname}`);
       await admin.end();
       await stop();
-    },
+    }),
   };
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { readPostmaster } from '../../src/database/embedded/postmaster.ts';
+import { alsoOnSignal } from '../bench/also-on-signal.ts';
 import { courseOf, isAlive, RECOVERED_MS, recovered } from './backends.testing.ts';
 import type { Pulse } from './customers.testing.ts';
 import type { Journal } from './journal.testing.ts';
@@ -36,12 +37,15 @@ export async function server({ kills, recoveredMs = RECOVERED_MS, ...options }: 
   const dataDir = join(folder, 'data');
   // Not kept running from here: that is for the shop to do.
   const embedded = await startEmbedded({ dataDir });
+  const stop = alsoOnSignal(async () => {
+    await embedded.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
   try {
     const data = join(await realpath(join(dataDir, 'postgres')), 'data');
     return await duringTrade({ ...options, harms: kills, adminUrl: embedded.url, settings: { DATA_DIR: dataDir } }, async (ordeal) => murders(ordeal, { kills, recoveredMs, data }));
   } finally {
-    await embedded.stop();
-    await rm(folder, { recursive: true, force: true });
+    await stop();
   }
 }
 
