@@ -14,7 +14,7 @@ import type { users } from '../users/contract.ts';
 import { storefront } from './contract.ts';
 
 /** How long a part is waited for, in ms; what a part falls back to loses less than a page that comes late. */
-export const PATIENCE_MS = { inventory: 1_000, recommendations: 500, viewer: 1_000 } as const;
+const PATIENCE_MS = { inventory: 1_000, recommendations: 500, viewer: 1_000 } as const;
 export const parts = ['inventory', 'recommendations', 'viewer'] as const;
 export type Part = (typeof parts)[number];
 

@@ -30,6 +30,8 @@ export { cloneDatabase, emptyDatabase, TEST_ROLE_PREFIX, testServer } from './da
 export type { TestDatabase } from './database.ts';
 export { testRedisUrl, withoutRedis } from './redis.ts';
 export type { TestScope } from './scope.ts';
+export { tampering } from './tampering.ts';
+export type { Asked, Tampered, Tampering } from './tampering.ts';
 
 export interface TestShopOptions {
   /** Environment variables, for the kernel and the modules. */
