@@ -4,7 +4,12 @@ import { uuidv7 } from '#kernel';
 import { type Reply, type SignedIn, testShop } from '#testing';
 import { orders } from './contract.ts';
 
-const shop = await testShop(t, { settings: { RESERVATION_EXPIRY_INTERVAL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100' } });
+/** While it lasts, orders hears of nothing that others publish. */
+let silence: Promise<void> | undefined;
+const probe = async (point: string): Promise<void> => {
+  if (point.startsWith('event:orders.fulfilment:') && point.endsWith(':before')) await silence;
+};
+const shop = await testShop(t, { probe, settings: { RESERVATION_EXPIRY_INTERVAL_MS: '100', SAGA_RETRY_BASE_MS: '20', SAGA_RETRY_MAX_MS: '100' } });
 const shippingAddress = { name: 'Ada Lovelace', line1: '12 St James Square', city: 'London', postalCode: 'SW1Y 4JH', country: 'GB' };
 const admin = await shop.admin();
 const customer = await shop.customer();
@@ -37,7 +42,6 @@ async function untilTells(t: Pick<Test, 'same'>, id: string, events: readonly st
   };
   const entries = await shop.until(told, `${events.length} entries`).catch(() => last);
   t.same(entries.map(({ event }) => event), events);
-  t.same(entries.map(({ at }) => at), entries.map(({ at }) => at).toSorted(), 'in the order of time');
   return entries;
 }
 
@@ -51,6 +55,14 @@ async function asAdmin(path: string, body?: object): Promise<Reply> {
 
 async function shipmentOf(orderId: string): Promise<{ id: string; trackingNumber: string }> {
   return (await shop.request('GET', `/api/v1/shipments?orderId=${orderId}`, { token: admin.token })).body.items[0];
+}
+
+/** What others have published of an order, by when it happened there. */
+async function published(id: string): Promise<Pick<Entry, 'at' | 'event'>[]> {
+  const outboxes = ['payments_outbox', 'shipping_outbox', 'inventory_outbox'];
+  const select = `select data->>'occurredAt' as at, replace(split_part(data->>'type', '.', 2), '-', '_') as event from job where name = 'events' and data->>'aggregateId' = $1`;
+  const events = await Promise.all(outboxes.map(async (outbox) => shop.sql<Pick<Entry, 'at' | 'event'>>(outbox, select, [id])));
+  return events.flat().toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
 }
 
 const PAID = ['payment_completed', 'order_paid', 'stock_committed', 'order_confirmed'];
@@ -125,6 +137,43 @@ t.test('money that is given back in parts is told of part by part', async (t) =>
   }
   const entries = await untilTells(t, id, ['order_placed', 'stock_reserved', ...PAID, 'payment_refunded', 'payment_refunded']);
   t.same(entries.slice(-2).map(({ detail }) => detail), ['1.00 USD: scratched', '2.50 USD: scratched']);
+});
+
+t.test('what orders hears of late stands where and when it happened', async (t) => {
+  const over = Promise.withResolvers<void>();
+  silence = over.promise;
+  t.teardown(() => over.resolve());
+  const [sent, cancelled, declined, expired] = [await place('tok_visa'), await place('tok_visa'), await place('tok_declined'), await place()];
+  await untilStatus(sent, 'confirmed');
+  const { body } = await shop.request('GET', `/api/v1/payments?orderId=${sent}`, { token: customer.token });
+  await asAdmin(`/payments/${body.items[0].id}/refund`, { amount: { amount: 100, currency: 'USD' }, reason: 'scratched' });
+  const shipment = await shipmentOf(sent);
+  for (const verb of ['dispatch', 'deliver']) t.equal((await asAdmin(`/shipments/${shipment.id}/${verb}`)).status, 200);
+  await untilStatus(cancelled, 'confirmed');
+  t.equal((await asAdmin(`/orders/${cancelled}/cancel`)).status, 200);
+  await untilStatus(declined, 'cancelled');
+  await untilStatus(expired, 'awaiting_payment');
+  await shop.sql('inventory', `update reservation set expires_at = now() where order_id = $1`, [expired]);
+
+  const happened = new Map([
+    [sent, ['payment_completed', 'payment_refunded', 'shipment_dispatched', 'shipment_delivered']],
+    [cancelled, ['payment_completed', 'shipment_cancelled', 'payment_refunded']],
+    [declined, ['payment_failed']],
+    [expired, ['reservation_expired']],
+  ]);
+  for (const [id, events] of happened) {
+    await shop.until(async () => (await published(id)).length === events.length, `${events.join()} to be published`);
+    t.same((await history(id)).filter(({ event }) => events.includes(event)), [], 'nobody has told orders');
+  }
+  over.resolve();
+  for (const [id, events] of happened) {
+    const reports = async () => (await history(id)).filter(({ event }) => events.includes(event));
+    await shop.until(async () => (await reports()).length === events.length, `${events.join()} to be told of`);
+    t.same((await reports()).map(({ event }) => event), events);
+    t.same((await reports()).map(({ at, event }) => ({ at, event })), await published(id));
+  }
+  await untilTells(t, cancelled, ['order_placed', 'stock_reserved', ...PAID, 'shipment_cancelled', 'order_cancelled', 'payment_refunded', 'stock_released', 'compensated']);
+  await untilTells(t, declined, ['order_placed', 'stock_reserved', 'payment_failed', 'order_cancelled', 'stock_released', 'compensated']);
 });
 
 t.test('an event that comes again is not told of again, though nobody remembers that it was handled', async (t) => {
