@@ -1,7 +1,7 @@
 /** The customer asks about an order, and somebody of the staff answers. */
 import { randomUUID } from 'node:crypto';
 import { chapter, step } from './screen.ts';
-import { mustHold, type Order, type Ticket } from './shop-api.ts';
+import { type List, mustHold, type Order, type Ticket } from './shop-api.ts';
 import type { Stage } from './story.ts';
 
 /** A ticket of the story. */
@@ -33,11 +33,20 @@ export async function asksAndIsAnswered({ api, admin, customer }: Stage, order: 
     await api.ask(201, 'POST', `/tickets/${opened.id}/messages`, { token: clerk, body: { body: ANSWER } });
     return ANSWER;
   }, (answer) => `! ${answer}`);
-  await step('She reads it and closes the ticket', async () => {
-    const ticket = await api.ask<Ticket>(200, 'POST', `/tickets/${opened.id}/close`, { token: customer });
-    const said = ticket.messages.map(({ authorRole, body }) => `${authorRole}: ${body}`).join(' | ');
-    mustHold(ticket.status === 'closed' && ticket.orderId === order.id, `the ticket must be closed and about ${order.id}, but is ${ticket.status} and about ${ticket.orderId}`);
-    mustHold(said === `customer: ${QUESTION} | support: ${ANSWER}`, `the ticket must hold question and answer, but holds ${said}`);
+  await step('She finds it among her tickets and reads it', async () => {
+    const { items } = await api.get<List<Pick<Ticket, 'id' | 'status'>>>('/tickets', customer);
+    mustHold(items.length === 1 && items[0]!.id === opened.id && items[0]!.status === 'open', `her tickets must be ${opened.id}, which is open, but are ${JSON.stringify(items)}`);
+    holds(await api.get<Ticket>(`/tickets/${opened.id}`, customer), 'open', order);
+  });
+  await step('She closes the ticket', async () => {
+    holds(await api.ask<Ticket>(200, 'POST', `/tickets/${opened.id}/close`, { token: customer }), 'closed', order);
   });
   return { ticketId: opened.id, orderId: order.id, answers: 1 };
+}
+
+/** Question and answer, about the order. */
+function holds(ticket: Ticket, status: string, order: Order): void {
+  const said = ticket.messages.map(({ authorRole, body }) => `${authorRole}: ${body}`).join(' | ');
+  mustHold(ticket.status === status && ticket.orderId === order.id, `the ticket must be ${status} and about ${order.id}, but is ${ticket.status} and about ${ticket.orderId}`);
+  mustHold(said === `customer: ${QUESTION} | support: ${ANSWER}`, `the ticket must hold question and answer, but holds ${said}`);
 }

@@ -56,6 +56,13 @@ export interface ProductPage {
   readonly degraded: readonly string[];
 }
 
+/** A counting of all orders, for recommendations. */
+export interface Counting {
+  readonly id: string;
+  readonly status: string;
+  readonly ordersRead: number;
+}
+
 export interface List<Item> {
   readonly items: readonly Item[];
 }

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { type Found, signInAsAdmin } from './admin.ts';
 import { chapter, inbox, moneyText, step, timeline } from './screen.ts';
 import { asksAndIsAnswered, type Asked } from './question.ts';
-import { buysTogether } from './together.ts';
+import { buysTogether, isRecommended } from './together.ts';
 import { type HistoryEntry, type List, mustHold, type Notification, type Order, type Payment, type Product, type ShopApi } from './shop-api.ts';
 
 const STOCK = 25;
@@ -136,16 +136,19 @@ async function comesTooLate({ api, customer, antique }: Stage): Promise<Told> {
   return { title: 'sold out', order, lastWord: /rejected/, messages: 2 };
 }
 
-async function changesTheirMind({ api, customer, lantern }: Stage): Promise<Told> {
+async function changesTheirMind(stage: Stage): Promise<Told> {
+  const { api, customer, lantern, oil } = stage;
   chapter('She changes her mind');
-  const order = await step('She orders three and pays by card', () => api.placeOrder(customer, [lantern.id], 3, 'tok_visa'), describe);
+  const order = await step('She orders three lanterns with oil and pays by card', () => api.placeOrder(customer, [lantern.id, oil.id], 3, 'tok_visa'), describe);
   await step('The order is confirmed', () => api.follow(customer, order.id, 'confirmed'));
+  await step('Who looks at the lantern is shown the oil', () => isRecommended(stage, 1));
   await step('She cancels it', async () => {
     await api.ask(200, 'POST', `/orders/${order.id}/cancel`, { token: customer });
     await endsAs(api, customer, order, 'cancelled', 'CUSTOMER_REQUEST');
   });
   await step('She has her money back', () => paymentsAre(api, customer, order, 'refunded'), ([payment]) => moneyText(payment!.amount));
   await stockIs(api, lantern, STOCK - 2);
+  await step('Who looks at the lantern is shown no oil any more', () => isRecommended(stage, 0));
   return { title: 'cancelled and refunded', order, lastWord: /refund/, messages: 3 };
 }
 
