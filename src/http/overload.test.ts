@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import type { RoutesPlugin } from './route.ts';
-import { type TestReply, testServer, untilStatus } from './server.testing.ts';
+import { openRequestsLimit, type TestReply, testServer, untilStatus } from './server.testing.ts';
 
 /** Keeps the event loop busy, as a handler would that computes. */
 function block(ms: number): void {
@@ -34,7 +34,7 @@ t.test('a queue for the database that stands', async (t) => {
   };
   const server = await testServer(t, { settings: { OVERLOAD_DELAY_MS: 100 }, databaseDelayMs: () => delay, routes });
   const ask = async (): Promise<TestReply> => server.request('GET', '/api/v1/held');
-  const limit = async (): Promise<number> => Number(/^cleave_open_requests_limit (\S+)$/m.exec((await server.request('GET', '/metrics')).body as string)![1]!.replace('+Inf', 'Infinity'));
+  const limit = async (): Promise<number> => openRequestsLimit((await server.request('GET', '/metrics')).body);
   const taken = Array.from({ length: OPEN }, ask);
   await untilTrue(() => held === OPEN);
   t.equal(await limit(), Number.POSITIVE_INFINITY, 'a hundred at a time are no overload by themselves');

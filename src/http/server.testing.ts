@@ -132,6 +132,11 @@ export async function untilStatus(status: number, ask: () => Promise<TestReply>)
   return reply;
 }
 
+/** How many requests are taken at a time, from the text of `/metrics`. */
+export function openRequestsLimit(metrics: string): number {
+  return Number(/^cleave_open_requests_limit (\S+)$/m.exec(metrics)![1]!.replace('+Inf', 'Infinity'));
+}
+
 async function send(url: string, method: string, path: string, { token, headers, body }: RequestChanges = {}): Promise<TestReply> {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
   const response = await fetch(url + path, {
