@@ -11,7 +11,8 @@ const settings = {
 };
 const modules = [usersModule];
 const one = await testShop(t, { modules, settings });
-const two = await testShop(t, { modules, settings, database: one.database });
+/** Callers may ask for much here, but not for much that costs a password hash. */
+const two = await testShop(t, { modules, settings: { ...settings, RATE_LIMIT_PER_MINUTE: '6000' }, database: one.database });
 type Shop = typeof one;
 
 let lastHost = 0;
@@ -89,6 +90,21 @@ t.test('the addresses of one IPv6 host are one address', async (t) => {
   for (let i = 0; i < 12; i += 1) await signIn(one, `someone_${i}`, 'not the password', `2001:db8:1:2::${i}`);
   t.equal((await signIn(one, user.username, user.password, '2001:db8:1:2:ffff::1')).status, 429);
   t.equal((await signIn(one, user.username, user.password, '2001:db8:1:3::1')).status, 200);
+});
+
+t.test('what costs a password hash may be asked for 120 times a minute from one address, whoever asks for which of it', async (t) => {
+  const [{ token }, headers] = [await one.customer(), { 'x-forwarded-for': freshAddress() }];
+  // Refused for what it says, so it is counted and costs nothing.
+  const ask = (route: string) => two.request(route.split(' ')[0]!, `/api/v1${route.split(' ')[1]!}`, { token, headers, body: { nobodyKnows: 1 } });
+  const costly = ['POST /users', 'POST /users/authenticate', 'PATCH /users/me'];
+  const replies = await Promise.all(costly.flatMap((route) => Array.from({ length: 40 }, () => ask(route))));
+  t.same(replies.filter(({ status }) => status !== 400).map(({ status }) => status), [], 'all 120 are looked at');
+  for (const route of costly) {
+    const refused = await ask(route);
+    t.match(refused, { status: 429, body: { code: 'RATE_LIMITED' } }, route);
+    t.equal(refused.headers.get('ratelimit-limit'), '120');
+  }
+  t.equal((await two.request('GET', '/api/v1/users/me', { token, headers })).status, 200, 'all else goes on');
 });
 
 t.test('nobody\'s name or address is kept, and what is over is swept away', async (t) => {

@@ -73,11 +73,19 @@ t.test('without a limit nobody waits', async (t) => {
 });
 
 t.test('forwarded addresses are believed only of proxies that are trusted', async (t) => {
-  const server = await testServer(t, { routes, settings: { RATE_LIMIT_PER_MINUTE: 1 } });
-  t.equal((await server.request('GET', '/api/v1/open', { headers: { 'x-forwarded-for': '192.0.2.1' } })).status, 200);
-  t.equal((await server.request('GET', '/api/v1/open', { headers: { 'x-forwarded-for': '192.0.2.2' } })).status, 429);
-  const behind = await testServer(t, { routes, settings: { RATE_LIMIT_PER_MINUTE: 1, TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' } });
-  for (const address of ['192.0.2.1', '192.0.2.2']) {
-    t.equal((await behind.request('GET', '/api/v1/open', { headers: { 'x-forwarded-for': address } })).status, 200);
-  }
+  /** Of two requests that came by the same way, but say that they began elsewhere. */
+  const statuses = async (settings: object, ...way: string[]): Promise<number[]> => {
+    const server = await testServer(t, { routes, settings: { RATE_LIMIT_PER_MINUTE: 1, ...settings } });
+    const ask = async (address: string) => server.request('GET', '/api/v1/open', { headers: { 'x-forwarded-for': [address, ...way].join(', ') } });
+    return [(await ask('192.0.2.1')).status, (await ask('192.0.2.2')).status];
+  };
+  const [oneCaller, two] = [[200, 429], [200, 200]];
+  t.same(await statuses({}), oneCaller, 'of none unless told');
+  t.same(await statuses({ TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' }), two, 'of the one that sent the request');
+  t.same(await statuses({ TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' }, '10.1.2.3'), two, 'of all on the way');
+  t.same(await statuses({ TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' }, '198.51.100.7'), oneCaller, 'no further than to the first stranger');
+  t.same(await statuses({ TRUST_PROXY: '10.0.0.0/8' }), oneCaller, 'of nobody where a stranger sent the request');
+  t.same(await statuses({ TRUST_PROXY: '1' }), two, 'of the last one');
+  t.same(await statuses({ TRUST_PROXY: '1' }, '198.51.100.7'), oneCaller, 'of as many as there are and no more: what the client wrote before them is its own');
+  t.same(await statuses({ TRUST_PROXY: '2' }, '198.51.100.7'), two, 'of the last two');
 });
