@@ -19,6 +19,23 @@ const telling: readonly string[] = [
   'relation "stock" does not exist',
   'duplicate key value violates unique constraint "account_email"',
   'connect ECONNREFUSED 127.0.0.1:5432',
+  'could not open /var/lib/cleave/postgres/PG_VERSION',
+  'connection to server on socket "/tmp/.s.PGSQL.5432" failed',
+  'open /etc/passwd',
+  'column "total" does not exist',
+  'column "total" of relation customer_order does not exist',
+  'column o.total does not exist',
+  'function shorten(text) does not exist',
+  'role "cleave_orders" does not exist',
+  'permission denied for table account',
+  'value "99999999999" is out of range for type integer',
+  'value too long for type character varying(20)',
+  'invalid byte sequence for encoding "UTF8": 0x00',
+  'connect ECONNREFUSED',
+  'read ECONNRESET',
+  'getaddrinfo ENOTFOUND orders',
+  'DriverException: no such thing',
+  'UniqueConstraintViolationException',
   ...(hostname().length > 3 ? [`I am ${hostname()}`] : []),
 ];
 
@@ -40,6 +57,13 @@ t.test('what a request said may come back, whole, within a sentence or shortened
   }
 });
 
+t.test('what begins like something that was said is no repetition of it', async (t) => {
+  const said = new Said();
+  said.add(JSON.stringify({ name: `'; drop table product; -- and all that belongs to it` }));
+  t.same(leaks({ shown: `1 x '; drop table product; -- a…` }, said), []);
+  t.equal(leaks({ shown: 'drop table account' }, said).length, 1);
+});
+
 t.test('replies of every status are looked at, and a problem may not even repeat what was said', async (t) => {
   const sql = 'select password from account';
   const answers = { 200: { content: { 'application/json': { schema: {} } } }, 404: { content: { [PROBLEM]: { schema: {} } } } };
@@ -54,5 +78,6 @@ t.test('replies of every status are looked at, and a problem may not even repeat
 
 t.test('what shops say is no leak', async (t) => {
   const harmless = { name: 'Selected beans from Ethiopia', nextCursor: 'WyIwMTk4YzJmNCJd', updatedAt: '2026-01-01T00:00:00Z', body: 'You can update your address. All is set.', id: '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10' };
-  t.same(leaks(harmless, nothing), []);
+  const near = ['The order that you name does not exist', 'Roles and columns of any type', 'With no Exception', 'https://shop.example/home/page', 'cups/etc/saucers', 'ENOUGH', 'out of range for deliveries'];
+  t.same(leaks({ ...harmless, near }, nothing), []);
 });

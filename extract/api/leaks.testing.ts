@@ -4,6 +4,8 @@ import { projectRoot } from '../../src/host/discover.ts';
 
 /** Shorter names of hosts are words that a reply may well contain. */
 const SHORTEST_HOST = 4;
+/** So much of a text must come back at the least for it to be a repetition: a statement begins like many others. */
+const LEAST_REPEATED = 20;
 
 const LEAKS: readonly RegExp[] = [
   /\bat (async )?[\w.<>#[\] ]*\(?(file:|\/|node:)/,
@@ -11,6 +13,10 @@ const LEAKS: readonly RegExp[] = [
   /\/[\w-]+\.(ts|js|mjs|sql)\b/,
   /\bselect\b.{1,200}\bfrom\b|\bupdate [\w."]+ set\b|\b(insert into|delete from)\b|\b(create|alter|drop) (table|index|schema|role)\b/is,
   /\brelation "|syntax (error|for type)|\bduplicate key value\b|\bviolates [\w-]+ constraint\b/,
+  /\b(column|function|type|role|database|schema) "?[\w.]+(\([^)]*\))?"? (of relation .{1,100} )?does not exist\b|\bpermission denied (for|to)\b/,
+  /\b(out of range|too long) for type\b|\binvalid byte sequence\b|\b[A-Z]\w*Exception\b/,
+  /(?<![\w-])\/(var|tmp|etc|home|root|usr|opt|srv|proc|dev|private)\/[\w.-]/,
+  /\bE(CONNREFUSED|CONNRESET|CONNABORTED|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH|NOENT|ACCES|PERM|EXIST|MFILE)\b/,
   /127\.0\.0\.1|\bpostgres(ql)?:\/\//,
   literally(projectRoot),
   ...(hostname().length >= SHORTEST_HOST ? [literally(hostname())] : []),
@@ -32,9 +38,9 @@ export class Said {
     return [...this.#texts].toSorted((a, b) => b.length - a.length).reduce((left, said) => left.replaceAll(said, ' '), text);
   }
 
-  /** Whether it is part of what was said: replies shorten texts. */
-  has(part: string): boolean {
-    return [...this.#texts].some((text) => text.includes(part));
+  /** Whether what was found in a text is part of something said that the text repeats: replies shorten what they repeat. */
+  has({ 0: part, index, input }: RegExpExecArray): boolean {
+    return [...this.#texts].some((text) => text.includes(part) && repeated(text, input, index, index + part.length) >= Math.min(LEAST_REPEATED, text.length - 1));
   }
 }
 
@@ -43,9 +49,17 @@ export function leaks(body: unknown, said: Said): string[] {
   const texts = typeof body === 'string' ? body.split('\n') : textsIn(body);
   return texts.flatMap((text) => {
     const own = said.without(text);
-    const found = LEAKS.map((leak) => leak.exec(own)?.[0]).find((part) => part !== undefined && !said.has(part));
-    return found === undefined ? [] : [`it leaks ${JSON.stringify(found)}: ${text.slice(0, 500)}`];
+    const found = LEAKS.map((leak) => leak.exec(own)).find((part) => part !== null && !said.has(part));
+    return found ? [`it leaks ${JSON.stringify(found[0])}: ${text.slice(0, 500)}`] : [];
   });
+}
+
+/** How many characters around a part of `text` stand together in what was said. */
+function repeated(said: string, text: string, from: number, to: number): number {
+  let [start, end] = [from, to];
+  while (start > 0 && said.includes(text.slice(start - 1, end))) start -= 1;
+  while (end < text.length && said.includes(text.slice(start, end + 1))) end += 1;
+  return end - start;
 }
 
 /** All texts of a value, names of fields included. Without recursion: what is sent may be nested deeper than any stack. */
