@@ -1,10 +1,19 @@
-/** What people write comes back as they wrote it, wherever it is shown, and does nothing on its way: it is never code, markup or a header. */
+/**
+ * What people write comes back as they wrote it, wherever it is shown, and does nothing on its way: it is never code, markup or a header.
+ * Where it may be written is read from the OpenAPI document.
+ */
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { type Reply, testShop } from '#testing';
-import { API, World } from './world.testing.ts';
+import { Conformity, type Operation } from './conformity.testing.ts';
+import { type Place, type Sent, textPlaces, valueAt, withText } from './text-places.testing.ts';
+import { API, replayRequest, shippingAddress, World } from './world.testing.ts';
 
-const shop = await testShop(t);
+// Nobody is turned away for failing to sign in.
+const shop = await testShop(t, { settings: { SIGN_IN_ACCOUNT_FAILURES: '10000', SIGN_IN_ADDRESS_FAILURES: '1000000' } });
+const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
+const mine = await world.belongings();
 
 const texts = [
   '<img src=x onerror=alert(1)><!-- &amp; -->',
@@ -13,6 +22,122 @@ const texts = [
   'Subject: hello, \u202egnp.exe \u2028 💥 \u{20000} ﷺ e\u0301',
   '__proto__',
 ];
+
+interface Request extends Sent {
+  readonly token?: string;
+  /** Fills the path's parameter. */
+  readonly id?: string;
+}
+
+const [owner, admin] = [world.as('owner'), world.as('admin')];
+const product = { name: 'A lamp', description: 'It shines.', price: { amount: 500, currency: 'USD' } };
+const items = [{ productId: world.product, quantity: 1 }];
+const question = { subject: 'Where is it?', body: 'I am waiting.' };
+const unique = (): string => `n${randomBytes(6).toString('hex')}`;
+
+/**
+ * A request to each route that takes text, to be carried out as it is; made anew once it has been. Routes that are asked by
+ * administrators, and need to be told nothing, are left out.
+ */
+const requests: Readonly<Record<string, () => Request | Promise<Request>>> = {
+  'POST /admin/events/dead-letters/redrive': () => ({ ...admin, body: { eventIds: [mine.order] } }),
+  'POST /admin/events/replays': () => ({ ...admin, body: replayRequest }),
+
+  'POST /users': () => ({ body: { username: unique(), email: `${unique()}@example.com`, password: 'a password of its own' } }),
+  'POST /users/authenticate': () => ({ body: { username: world.user('owner').username, password: world.user('owner').password } }),
+  'PATCH /users/me': async () => {
+    const { token, password } = await shop.customer();
+    return { token, body: { password: 'a password of its own', currentPassword: password } };
+  },
+  'PATCH /users/{id}': () => ({ ...admin, id: world.user('stranger').id, body: { role: 'customer' } }),
+
+  'GET /products/search': () => ({ query: { q: 'lamp' } }),
+  'GET /products/{id}': () => ({ id: world.product }),
+  'POST /products': () => ({ ...admin, body: product }),
+  'PATCH /products/{id}': async () => ({ ...admin, id: (await shop.product()).id, body: product }),
+  'POST /categories': () => ({ ...admin, body: { name: unique() } }),
+  'POST /inventory/{productId}/adjustments': () => ({ ...admin, id: world.product, body: { delta: 1, reason: 'found one' } }),
+
+  'POST /orders': () => ({ ...owner, body: { items, shippingAddress, payment: { method: 'card', cardToken: 'tok_visa' } } }),
+  'POST /payments': async () => ({ ...owner, body: { orderId: await world.order(), method: 'card', cardToken: 'tok_visa' } }),
+  'GET /payments': () => ({ ...owner, query: { orderId: mine.order } }),
+  'POST /payments/{id}/refund': () => ({ ...admin, id: mine.payment, body: { amount: { amount: 1, currency: 'USD' }, reason: 'scratched' } }),
+
+  'POST /tickets': () => ({ ...owner, body: question }),
+  'POST /tickets/{id}/messages': () => ({ ...owner, id: mine.ticket, body: { body: 'Any news?' } }),
+};
+
+/** Where text that fits is refused nevertheless: it names nothing that there is, or is not the right one. */
+const refusals: Readonly<Record<string, readonly [status: number, code: string]>> = {
+  'POST /admin/events/replays/subscriber': [422, 'SUBSCRIBER_NOT_FOUND'],
+  'POST /admin/events/replays/type': [422, 'EVENT_NOT_HANDLED'],
+  'POST /users/authenticate/username': [401, 'INVALID_CREDENTIALS'],
+  'POST /users/authenticate/password': [401, 'INVALID_CREDENTIALS'],
+  'PATCH /users/me/currentPassword': [403, 'WRONG_PASSWORD'],
+};
+
+/** Where text that was taken shows, if not in its place in the answer. */
+const shown: Readonly<Record<string, (text: string, reply: Reply) => unknown>> = {
+  'POST /admin/events/dead-letters/redrive/subscriber': (text, { body }) => body.redriven === 0 && text,
+  'POST /users/password': async (text, { body }) => (await shop.signIn(body.username, text)).password,
+  'PATCH /users/me/password': async (text, { body }) => (await shop.signIn(body.username, text)).password,
+  'POST /categories/name': async (text, { body }) => body.name === text && (await listed('/categories', text)),
+  'POST /tickets/body': (_, { body }) => body.messages[0].body,
+};
+
+/** A name that stands in a list. */
+async function listed(list: string, name: string): Promise<unknown> {
+  return (await ask('GET', `${list}?limit=100`, 'owner')).items.find((each: { name: string }) => each.name === name)?.name;
+}
+
+const taking = conformity.operations.map((operation) => ({ operation, row: operation.name.replace(API, ''), places: textPlaces(operation) })).filter(({ places }) => places.length > 0);
+
+async function sendTo({ method, path }: Operation, { token, id = '', query, headers, body }: Request): Promise<Reply & { readonly url: string }> {
+  const url = `${path.replace(/\{\w+\}/, id)}${query ? `?${new URLSearchParams(query).toString()}` : ''}`;
+  return { url, ...(await shop.request(method, url, { ...(token !== undefined && { token }), ...(headers && { headers }), ...(body && { body }) })) };
+}
+
+t.test('every request is one to a route that takes text, and every refusal and showing is of a place for it', async (t) => {
+  const rows = taking.map(({ row }) => row);
+  t.same(Object.keys(requests).filter((row) => !rows.includes(row)), []);
+  const places = taking.flatMap((each) => each.places.map(({ pointer }) => `${each.row}${pointer}`));
+  t.same([...Object.keys(refusals), ...Object.keys(shown)].filter((place) => !places.includes(place)), []);
+});
+
+for (const { operation, row, places } of taking) {
+  await t.test(`text wherever ${row} takes it`, async (t) => {
+    const make = requests[row] ?? ((): Request => admin);
+    t.match((await sendTo(operation, await make())).status, /^20\d$/, 'as it is the request is carried out');
+    let request: Request | undefined;
+    for (const place of places) {
+      for (const [i, text] of texts.entries()) {
+        conformity.said.add(text);
+        request ??= await make();
+        const reply = await sendTo(operation, withText(request, place, text));
+        const label = `text ${i + 1} in ${place.in}${place.pointer}`;
+        t.same(conformity.complaints(operation, reply.url, reply), [], label);
+        t.strictSame(outcomeOf(reply), expected(row, place, text), label);
+        if (reply.status >= 300) continue;
+        if (place.in === 'body') t.equal((await shown[`${row}${place.pointer}`]?.(text, reply)) ?? valueAt(reply.body, place.pointer), text, `${label} is kept as it is`);
+        request = undefined;
+      }
+    }
+  });
+}
+
+type Outcome = 'taken' | { readonly status: number; readonly code: string; readonly place?: string };
+
+function outcomeOf({ status, body }: Reply): Outcome {
+  return status < 300 ? 'taken' : { status, code: body.code, ...(body.errors && { place: body.errors[0].path }) };
+}
+
+/** Text is taken where it fits as the document says, unless it should name something that there is. */
+function expected(row: string, { pointer, fits }: Place, text: string): Outcome {
+  // No text is a cursor that a list gave out.
+  if (!fits(text) || pointer === '/cursor') return { status: 400, code: 'VALIDATION_FAILED', place: pointer };
+  const [status, code] = refusals[`${row}${pointer}`] ?? [];
+  return status === undefined ? 'taken' : { status, code: code! };
+}
 
 async function ask(method: string, path: string, caller: 'owner' | 'admin', body?: object): Promise<Reply['body']> {
   const reply = await shop.request(method, `${API}${path}`, { ...world.as(caller), ...(body && { body }) });
@@ -37,8 +162,6 @@ for (const [i, text] of texts.entries()) {
     t.same(await ask('GET', `/products/${product.id}`, 'owner'), product);
     t.ok((await ask('GET', '/products?limit=100', 'owner')).items.some((each: { name: string }) => each.name === text));
     await ask('GET', `/products/search?q=${encodeURIComponent(text)}`, 'owner');
-    t.equal((await ask('POST', '/categories', 'admin', { name: text })).name, text);
-    t.ok((await ask('GET', '/categories?limit=100', 'owner')).items.some((each: { name: string }) => each.name === text));
     t.equal((await ask('POST', `/inventory/${product.id}/adjustments`, 'admin', { delta: 5, reason: text })).reason, text);
 
     const ticket = await ask('POST', '/tickets', 'owner', { subject: text, body: `${text}\n\t${text}` });
