@@ -7,6 +7,7 @@ import t from 'tap';
 import { testShop } from '#testing';
 import { exchangeBytes, type Manner } from '../../src/http/raw.testing.ts';
 import { Conformity, type Operation } from './conformity.testing.ts';
+import { storedAtRest } from './stored.testing.ts';
 import { API, type Caller, shippingAddress, World } from './world.testing.ts';
 
 const shop = await testShop(t, { settings: { REQUEST_TIMEOUT_MS: '3000' } });
@@ -19,20 +20,10 @@ const product = { name: 'A lamp', description: '', price: { amount: 500, currenc
 const account = { username: 'somebody', email: 'somebody@example.com', password: 'a long enough password' };
 const ticket = { subject: 'Where is it?', body: 'I am waiting.' };
 
-/** How many rows each table of a module has. */
-async function stored(): Promise<Record<string, string>> {
-  const rows = await shop.sql<{ name: string; count: string }>('orders', `
-    select format('%I.%I', schemaname, tablename) as name,
-           (xpath('/row/count/text()', query_to_xml(format('select count(*) from %I.%I', schemaname, tablename), true, true, '')))[1]::text as count
-      from pg_tables
-     where schemaname = any($1)
-     order by 1`, [[...new Set(conformity.operations.flatMap(({ tags }) => tags))]]);
-  return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
-}
-const before = await stored();
+const before = await storedAtRest(shop);
 
-/** A path, who asks, what is sent there, and where the mistake is, if it has a place of its own. */
-type Refused = readonly [path: string, caller: Caller, body: unknown, place?: string];
+/** Method and path, who asks, what is sent there, and where the mistake is, if it has a place of its own. */
+type Refused = readonly [request: `${string} /${string}`, caller: Caller, body: unknown, place?: string];
 
 const quantities = [-1, 0, 0.5, 1.5, 1_001, 1e15, 2 ** 53, 1e308, '1', null, true, [1], {}];
 const prices = ['5.00', '500', 500, 5.5, null, [], { amount: '500', currency: 'USD' }, { amount: 5.5, currency: 'USD' }, { amount: -1, currency: 'USD' }, { amount: 500, currency: 'US' }];
@@ -40,63 +31,109 @@ const long = (length: number): string => 'x'.repeat(length + 1);
 const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
 
 const invalid: Readonly<Record<string, readonly Refused[]>> = {
-  'no item': [['/orders', 'owner', { ...order, items: [] }, '/items']],
-  '51 items': [['/orders', 'owner', { ...order, items: Array(51).fill(item) }, '/items']],
-  'a quantity that is none': quantities.map((quantity) => ['/orders', 'owner', { ...order, items: [{ ...item, quantity }] }, '/items/0/quantity']),
-  'a price that is none': prices.map((price) => ['/products', 'admin', { ...product, price }]),
-  'a price of the client\'s own': [['/orders', 'owner', { ...order, items: [{ ...item, price: 1 }] }, '/items/0/price']],
-  'a buyer of the client\'s own': [['/orders', 'owner', { ...order, customerId: world.user('stranger').id }, '/customerId']],
+  'no item': [['POST /orders', 'owner', { ...order, items: [] }, '/items']],
+  '51 items': [['POST /orders', 'owner', { ...order, items: Array(51).fill(item) }, '/items']],
+  'a quantity that is none': quantities.map((quantity) => ['POST /orders', 'owner', { ...order, items: [{ ...item, quantity }] }, '/items/0/quantity']),
+  'a price that is none': prices.flatMap((price): Refused[] => [
+    ['POST /products', 'admin', { ...product, price }],
+    [`PATCH /products/${world.product}`, 'admin', { price }],
+  ]),
+  'a stock that is none': [-1, 0.5, 1e15, '5', null, [5]].map((onHand) => [`PUT /inventory/${world.product}`, 'admin', { onHand }, '/onHand']),
+  'a change of nothing': [[`PATCH /products/${world.product}`, 'admin', {}, '']],
+  'a change that is no name': [null, '', ' ', 'a\nb', 7, ['a']].map((name) => [`PATCH /products/${world.product}`, 'admin', { name }, '/name']),
+  'a change of what is not the caller\'s to say': [
+    [`PATCH /products/${world.product}`, 'admin', { id: world.user('owner').id }, '/id'],
+    [`PUT /inventory/${world.product}`, 'admin', { onHand: 1, reserved: 0 }, '/reserved'],
+    ['PATCH /users/me', 'owner', { role: 'admin' }, '/role'],
+    ['PATCH /users/me', 'owner', { username: 'another' }, '/username'],
+    [`PATCH /users/${world.user('owner').id}`, 'admin', { role: 'support', email: 'a@example.com' }, '/email'],
+  ],
+  'a role that is none': ['root', '', null, ['admin']].map((role) => [`PATCH /users/${world.user('owner').id}`, 'admin', { role }, '/role']),
+  'what nobody can be reached at, or sign in with': [
+    ...['x', 'a@b', ' a@example.com', 5, null].map((email): Refused => ['PATCH /users/me', 'owner', { email, currentPassword: 'x' }, '/email']),
+    ...['123', '0049151', '+0123456', '+49 151', 49].map((phone): Refused => ['PATCH /users/me', 'owner', { phone }, '/phone']),
+    ...['short', long(128), null, 12345678].map((password): Refused => ['PATCH /users/me', 'owner', { password, currentPassword: 'x' }, '/password']),
+  ],
+  'a price of the client\'s own': [['POST /orders', 'owner', { ...order, items: [{ ...item, price: 1 }] }, '/items/0/price']],
+  'a buyer of the client\'s own': [['POST /orders', 'owner', { ...order, customerId: world.user('stranger').id }, '/customerId']],
   'a name that is too long': [
-    ['/products', 'admin', { ...product, name: long(200) }, '/name'],
-    ['/categories', 'admin', { name: long(100) }, '/name'],
-    ['/users', 'anonymous', { ...account, username: long(1_000) }, '/username'],
-    ['/orders', 'owner', { ...order, shippingAddress: { ...shippingAddress, name: long(200) } }, '/shippingAddress/name'],
-    ['/orders', 'owner', { ...order, shippingAddress: { ...shippingAddress, postalCode: long(20) } }, '/shippingAddress/postalCode'],
-    ['/tickets', 'owner', { ...ticket, subject: long(200) }, '/subject'],
-    [`/inventory/${world.product}/adjustments`, 'admin', { delta: 1, reason: long(200) }, '/reason'],
+    ['POST /products', 'admin', { ...product, name: long(200) }, '/name'],
+    [`PATCH /products/${world.product}`, 'admin', { name: long(200) }, '/name'],
+    [`PATCH /products/${world.product}`, 'admin', { description: long(5_000) }, '/description'],
+    ['POST /categories', 'admin', { name: long(100) }, '/name'],
+    ['POST /users', 'anonymous', { ...account, username: long(1_000) }, '/username'],
+    ['POST /orders', 'owner', { ...order, shippingAddress: { ...shippingAddress, name: long(200) } }, '/shippingAddress/name'],
+    ['POST /orders', 'owner', { ...order, shippingAddress: { ...shippingAddress, postalCode: long(20) } }, '/shippingAddress/postalCode'],
+    ['POST /tickets', 'owner', { ...ticket, subject: long(200) }, '/subject'],
+    [`POST /inventory/${world.product}/adjustments`, 'admin', { delta: 1, reason: long(200) }, '/reason'],
   ],
   'arrays in arrays, as deep as 100 KiB go': [
-    ['/orders', 'owner', nested(50_000), ''],
-    ['/orders', 'owner', `{"items":${nested(50_000)},"shippingAddress":${JSON.stringify(shippingAddress)}}`, '/items/0'],
-    ['/tickets', 'owner', `{"subject":"a","body":${nested(50_000)}}`, '/body'],
+    ['POST /orders', 'owner', nested(50_000), ''],
+    ['POST /orders', 'owner', `{"items":${nested(50_000)},"shippingAddress":${JSON.stringify(shippingAddress)}}`, '/items/0'],
+    ['POST /tickets', 'owner', `{"subject":"a","body":${nested(50_000)}}`, '/body'],
   ],
-  'objects in objects': [['/products', 'admin', `${'{"name":'.repeat(10_000)}1${'}'.repeat(10_000)}`]],
+  'objects in objects': [['POST /products', 'admin', `${'{"name":'.repeat(10_000)}1${'}'.repeat(10_000)}`]],
 };
 
 const malformed: Readonly<Record<string, readonly Refused[]>> = {
-  'what is no JSON': ['{', '{"items":[}', "{'items':1}", '{"items":[],}', '{} {}', 'NaN'].map((body) => ['/orders', 'owner', body]),
+  'what is no JSON': ['{', '{"items":[}', "{'items':1}", '{"items":[],}', '{} {}', 'NaN'].map((body) => ['POST /orders', 'owner', body]),
   'a field that is there twice': [
-    ['/orders', 'owner', JSON.stringify(order).replace('"quantity":1', '"quantity":1,"quantity":900')],
-    ['/products', 'admin', JSON.stringify(product).replace('"amount":500', '"amount":500,"\\u0061mount":1')],
-    ['/users', 'anonymous', JSON.stringify(account).replace('{', '{"username":"another",')],
+    ['POST /orders', 'owner', JSON.stringify(order).replace('"quantity":1', '"quantity":1,"quantity":900')],
+    ['POST /products', 'admin', JSON.stringify(product).replace('"amount":500', '"amount":500,"\\u0061mount":1')],
+    ['POST /users', 'anonymous', JSON.stringify(account).replace('{', '{"username":"another",')],
   ],
-  'what would poison a prototype': ['{"__proto__":{"role":"admin"}}', '{"constructor":{"prototype":{"role":"admin"}}}', '{"a":[{"\\u005f_proto__":{}}]}'].map((body) => ['/users', 'anonymous', body]),
+  'what would poison a prototype': ['{"__proto__":{"role":"admin"}}', '{"constructor":{"prototype":{"role":"admin"}}}', '{"a":[{"\\u005f_proto__":{}}]}'].map((body) => ['POST /users', 'anonymous', body]),
   'NUL, and half a surrogate pair': ['\\u0000', 'a\\u0000b', '\\ud800', 'x\\udc00'].flatMap((text): Refused[] => [
-    ['/products', 'admin', JSON.stringify({ ...product, name: '?' }).replace('?', text)],
-    ['/tickets', 'owner', JSON.stringify({ ...ticket, body: '??' }).replace('??', text)],
-    ['/users', 'anonymous', JSON.stringify({ ...account, username: '?' }).replace('?', text)],
-    ['/orders', 'owner', JSON.stringify({ ...order, shippingAddress: { ...shippingAddress, city: '?' } }).replace('?', text)],
+    ['POST /products', 'admin', JSON.stringify({ ...product, name: '?' }).replace('?', text)],
+    ['POST /tickets', 'owner', JSON.stringify({ ...ticket, body: '??' }).replace('??', text)],
+    ['POST /users', 'anonymous', JSON.stringify({ ...account, username: '?' }).replace('?', text)],
+    ['POST /orders', 'owner', JSON.stringify({ ...order, shippingAddress: { ...shippingAddress, city: '?' } }).replace('?', text)],
   ]),
 };
+
+/** What is wrong with the answer to a body, other than that it must be refused so; nothing when all is well. */
+async function wrongWith([request, caller, body, place]: Refused, { status, code, type }: { status: number; code: string; type?: string }): Promise<string[]> {
+  const [method, path] = request.split(' ') as [string, string];
+  const url = `${API}${path}`;
+  const reply = await shop.request(method, url, { ...world.as(caller), body, ...(type !== undefined && { headers: { 'content-type': type } }) });
+  const isAsMeant = reply.status === status && reply.body.code === code;
+  const isAtPlace = place === undefined || reply.body.errors?.some((error: { path: string }) => error.path === place);
+  const wrong = [...(isAsMeant ? [] : [`it is answered with ${reply.status} ${reply.body.code}`]), ...(isAtPlace ? [] : [`it names other places: ${JSON.stringify(reply.body.errors)}`])];
+  return [...wrong, ...conformity.complaints(conformity.operationAt(method, url)!, url, reply)].map((complaint) => `${request} ${JSON.stringify(body).slice(0, 200)}: ${complaint}`);
+}
 
 for (const [code, kinds] of Object.entries({ VALIDATION_FAILED: invalid, MALFORMED_BODY: malformed })) {
   for (const [what, requests] of Object.entries(kinds)) {
     await t.test(`${what}: 400 ${code}`, async (t) => {
-      for (const [path, caller, body, place] of requests) {
-        const reply = await shop.request('POST', `${API}${path}`, { ...world.as(caller), body });
-        const label = `${path} ${JSON.stringify(body).slice(0, 200)}`;
-        t.match(reply, { status: 400, body: { code } }, label);
-        if (place !== undefined) t.ok(reply.body.errors.some((error: { path: string }) => error.path === place), `${label}: ${JSON.stringify(reply.body.errors)}`);
-        t.same(conformity.complaints(conformity.operation(`POST ${API}${path.replace(world.product, '{productId}')}`)!, `${API}${path}`, reply), [], label);
-      }
+      for (const refused of requests) t.same(await wrongWith(refused, { status: 400, code }), []);
     });
   }
 }
 
-for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/xml', 'application/jsonp', 'json', ';']) {
-  await t.test(`a body as ${type}: 415`, async (t) => {
-    const reply = await shop.request('POST', `${API}/orders`, { ...world.as('owner'), headers: { 'content-type': type }, body: order });
-    t.match(reply, { status: 415, body: { code: 'UNSUPPORTED_MEDIA_TYPE' } });
+/** What customers alone may do. */
+const customersOwn = ['POST /orders', 'POST /tickets'];
+const taking = conformity.operations.flatMap(({ method, path, body }) => {
+  const request = `${method} ${path.slice(API.length)}`;
+  const caller: Caller = customersOwn.includes(request) ? 'owner' : 'admin';
+  return body ? [{ name: request, request: request.replace(/\{\w+\}/, world.product) as Refused[0], caller, fields: Object.entries(body.properties!) }] : [];
+});
+
+t.test('these take bodies', async (t) => {
+  t.same([...new Set(taking.map(({ name }) => name.split(' ', 1)[0]))].sort(), ['PATCH', 'POST', 'PUT']);
+});
+
+for (const { name: route, request, caller, fields } of taking) {
+  await t.test(`${route}, sent what no route takes`, async (t) => {
+    for (const body of ['', 'null', '[]', '"text"', '1', 'true', nested(50_000)]) t.same(await wrongWith([request, caller, body], { status: 400, code: 'VALIDATION_FAILED' }), []);
+    t.same(await wrongWith([request, caller, { nobodyKnows: 1 }, '/nobodyKnows'], { status: 400, code: 'VALIDATION_FAILED' }), []);
+    // No field is an object of any kind, and none that is an object may be a list.
+    for (const [name, { type }] of fields) t.same(await wrongWith([request, caller, { [name]: type === 'object' ? [] : {} }, `/${name}`], { status: 400, code: 'VALIDATION_FAILED' }), []);
+    for (const body of ['{', '{"a":1,}', "{'a':1}", '{} {}', 'NaN', '{"a":1,"\\u0061":1}', '{"__proto__":{}}', '{"a":"\\u0000"}', '{"a":"\\ud800"}']) {
+      t.same(await wrongWith([request, caller, body], { status: 400, code: 'MALFORMED_BODY' }), []);
+    }
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/xml', 'application/jsonp', 'json', ';']) {
+      t.same(await wrongWith([request, caller, order], { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', type }), [], type);
+    }
   });
 }
 
@@ -154,7 +191,7 @@ t.test('a connection that is closed in the middle of a request: 400', async (t) 
 
 t.test('nothing of all that was kept, and the shop is as well as before', async (t) => {
   t.ok(Object.keys(before).length > 20, 'all tables were looked at');
-  t.same(await stored(), before);
+  t.same(await storedAtRest(shop), before);
   t.match(await shop.request('GET', '/health'), { status: 200, body: { status: 'healthy' } });
   t.equal(({} as { role?: string }).role, undefined);
 });

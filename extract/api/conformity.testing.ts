@@ -80,6 +80,11 @@ export class Conformity {
     return this.operations.find((operation) => operation.name === name);
   }
 
+  /** What a request comes to; of `/users/me` and `/users/{id}` the one that says so. */
+  operationAt(method: string, path: string): Operation | undefined {
+    return this.operation(`${method} ${path}`) ?? this.operations.find((operation) => operation.method === method && leadsTo(operation.path, path));
+  }
+
   /** What is wrong with a reply to `url`, in words; nothing when all is well. */
   complaints(operation: Operation, url: string, reply: Reply): string[] {
     return [...this.#undeclared(operation, reply), ...(reply.status >= 400 ? problemComplaints(url, reply) : []), ...headerComplaints(reply), ...leaks(reply.body, this.#mayRepeat(reply))];
@@ -120,6 +125,11 @@ export class Conformity {
   #resolved(response: Media & { readonly $ref?: string }): Media {
     return response.$ref === undefined ? response : this.#document.components.responses[response.$ref.split('/').at(-1)!]!;
   }
+}
+
+/** Whether a path is one of a template's. `/products/search` is also what `/products/{id}` leads to, for methods that search does not take. */
+export function leadsTo(template: string, path: string): boolean {
+  return new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path);
 }
 
 /** RFC 9457 and what the public API adds to it. */
