@@ -1,12 +1,14 @@
 /**
  * Who may do what: every route of the shop, asked by everybody, for things of the owner's. The table is written by hand;
- * the routes are read from the shop, so a route without a row fails, as does a row without a route.
+ * the routes, and the properties by which they are told of things, are read from the shop, so one without a row fails, as does a
+ * row without one.
  */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { testShop } from '#testing';
-import { Conformity } from './conformity.testing.ts';
-import { API, callers, replayRequest, shippingAddress, World } from './world.testing.ts';
+import { type Reply, testShop } from '#testing';
+import { Conformity, leadsTo, type Operation, type Schema } from './conformity.testing.ts';
+import { storedAtRest } from './stored.testing.ts';
+import { API, type Caller, callers, replayRequest, shippingAddress, World } from './world.testing.ts';
 
 interface Row {
   /** Statuses for the anonymous, a stranger, the owner, support, an administrator. */
@@ -18,11 +20,14 @@ interface Row {
   readonly finds?: string;
 }
 
-const shop = await testShop(t, { settings: { PAYMENT_ORDER_WAIT_MS: '0' } });
+const shop = await testShop(t, { settings: { PAYMENT_ORDER_WAIT_MS: '0', EVENT_POLL_MS: '200' } });
 const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
 const mine = await world.belongings();
 const waiting = await world.order();
+const replay = await world.replay();
+const shelf = (await shop.request('POST', `${API}/categories`, { ...world.as('admin'), body: { name: 'Everything' } })).body.id;
+await shop.request('PATCH', `${API}/products/${world.product}`, { ...world.as('admin'), body: { categoryId: shelf } });
 const ownNotifications = await shop.until(async () => {
   const { body } = await shop.request('GET', `${API}/notifications`, world.as('owner'));
   return body.items.length > 0 && body.items;
@@ -36,6 +41,7 @@ const order = () => ({ items: [{ productId: world.product, quantity: 1 }], shipp
 const question = { subject: 'Where is it?', body: 'I am waiting.' };
 const anybody = '200 200 200 200 200';
 
+/** By route; behind it, where a query or a body names something by its id, the name of that property. */
 const rows: Readonly<Record<string, Row>> = {
   'GET /health': { answers: anybody },
   'GET /ready': { answers: anybody },
@@ -45,8 +51,9 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /admin/events/subscribers': { answers: '401 403 403 403 200' },
   'GET /admin/events/dead-letters': { answers: '401 403 403 403 200' },
   'POST /admin/events/dead-letters/redrive': { answers: '401 403 403 403 200', body: () => ({ all: true }) },
+  'POST /admin/events/dead-letters/redrive eventIds': { answers: '401 403 403 403 200', body: () => ({ eventIds: [mine.order] }) },
   'POST /admin/events/replays': { answers: '401 403 403 403 202', body: () => replayRequest },
-  'GET /admin/events/replays/{id}': { answers: '401 403 403 403 200', of: () => world.replay() },
+  'GET /admin/events/replays/{id}': { answers: '401 403 403 403 200', of: () => replay },
 
   'POST /users': { answers: '201 201 201 201 201', body: registration },
   'POST /users/authenticate': { answers: anybody, body: credentials },
@@ -56,10 +63,13 @@ const rows: Readonly<Record<string, Row>> = {
   'PATCH /users/{id}': { answers: '401 403 403 403 200', of: () => world.user('owner').id, body: () => ({ role: 'customer' }) },
 
   'GET /products': { answers: anybody, finds: callers.join(' ') },
+  'GET /products categoryId': { answers: anybody, of: () => `?categoryId=${shelf}`, finds: callers.join(' ') },
   'GET /products/search': { answers: anybody, of: () => '?q=product' },
   'GET /products/{id}': { answers: anybody, of: () => world.product },
   'POST /products': { answers: '401 403 403 403 201', body: () => ({ name: 'A lamp', description: '', price }) },
+  'POST /products categoryId': { answers: '401 403 403 403 201', body: () => ({ name: 'A lamp', description: '', price, categoryId: shelf }) },
   'PATCH /products/{id}': { answers: '401 403 403 403 200', of: () => world.product, body: () => ({ price }) },
+  'PATCH /products/{id} categoryId': { answers: '401 403 403 403 200', of: () => world.product, body: () => ({ categoryId: shelf }) },
   'DELETE /products/{id}': { answers: '401 403 403 403 204', of: async () => (await shop.product()).id },
   'GET /categories': { answers: anybody },
   'POST /categories': { answers: '401 403 403 403 201', body: () => ({ name: unique() }) },
@@ -68,24 +78,27 @@ const rows: Readonly<Record<string, Row>> = {
   'PUT /inventory/{productId}': { answers: '401 403 403 403 200', of: () => world.product, body: () => ({ onHand: 100_000 }) },
   'POST /inventory/{productId}/adjustments': { answers: '401 403 403 403 201', of: () => world.product, body: () => ({ delta: 1, reason: 'found one' }) },
 
-  'POST /orders': { answers: '401 201 201 403 403', body: order },
+  'POST /orders productId': { answers: '401 201 201 403 403', body: order },
   'GET /orders': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
   'GET /orders/{id}': { answers: '401 404 200 200 200', of: () => mine.order },
   'GET /orders/{id}/history': { answers: '401 404 200 200 200', of: () => mine.order },
   'POST /orders/{id}/cancel': { answers: '401 404 200 403 200', of: () => world.order() },
 
-  'POST /payments': { answers: '401 404 201 404 404', body: async () => ({ orderId: waiting, method: 'card', cardToken: 'tok_visa' }) },
-  'GET /payments': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
+  'POST /payments orderId': { answers: '401 404 201 404 404', body: async () => ({ orderId: waiting, method: 'card', cardToken: 'tok_visa' }) },
+  'GET /payments orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
   'GET /payments/{id}': { answers: '401 404 200 200 200', of: () => mine.payment },
   'POST /payments/{id}/refund': { answers: '401 403 403 403 201', of: () => mine.payment, body: () => ({ amount: cent, reason: 'scratched' }) },
 
   'GET /shipments': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
+  'GET /shipments orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
   'GET /shipments/{id}': { answers: '401 404 200 200 200', of: () => mine.shipment },
   'POST /shipments/{id}/dispatch': { answers: '401 403 403 403 200', of: async () => (await world.belongings()).shipment },
   'POST /shipments/{id}/deliver': { answers: '401 403 403 403 200', of: () => world.dispatched() },
 
-  'POST /tickets': { answers: '401 404 201 403 403', body: () => ({ ...question, orderId: mine.order }) },
+  'POST /tickets': { answers: '401 201 201 403 403', body: () => question },
+  'POST /tickets orderId': { answers: '401 404 201 403 403', body: () => ({ ...question, orderId: mine.order }) },
   'GET /tickets': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
+  'GET /tickets orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
   'GET /tickets/{id}': { answers: '401 404 200 200 200', of: () => mine.ticket },
   'POST /tickets/{id}/messages': { answers: '401 404 201 201 201', of: () => mine.ticket, body: () => ({ body: 'Any news?' }) },
   'POST /tickets/{id}/close': { answers: '401 404 200 200 200', of: () => world.ticket() },
@@ -104,9 +117,42 @@ function credentials(): object {
   return { username, password };
 }
 
-function fullName(row: string): string {
+/** Of a row. */
+function operationOf(row: string): Operation | undefined {
   const [method, path] = row.split(' ') as [string, string];
-  return conformity.operation(row) ? row : `${method} ${API}${path}`;
+  return conformity.operation(`${method} ${path}`) ?? conformity.operation(`${method} ${API}${path}`);
+}
+
+interface Asked {
+  readonly url: string;
+  readonly body: object | undefined;
+}
+
+/** What is asked by a row. */
+async function askedBy(row: string): Promise<Asked> {
+  const { of, body } = rows[row]!;
+  return { url: filled(operationOf(row)!.path, (await of?.(world)) ?? ''), body: await body?.(world) };
+}
+
+async function ask(row: string, caller: Caller, { url, body }: Asked): Promise<Reply> {
+  return shop.request(operationOf(row)!.method, url, { ...world.as(caller), ...(body && { body }) });
+}
+
+/** `of` is the value of the path's parameter, or the query where the path has none. */
+function filled(path: string, of: string): string {
+  return path.includes('{') ? path.replace(/\{\w+\}/, of) : `${path}${of}`;
+}
+
+/** Names of the properties by which a query or a body names something by its id. */
+function namingProperties({ parameters, body }: Operation): string[] {
+  const names = [...parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name), ...propertiesIn(body)];
+  return names.filter((name) => /Ids?$/.test(name));
+}
+
+function propertiesIn(schema: Schema | undefined): string[] {
+  if (!schema) return [];
+  const inner = [...Object.values(schema.properties ?? {}), ...(schema.anyOf ?? []), schema.items];
+  return [...Object.keys(schema.properties ?? {}), ...inner.flatMap(propertiesIn)];
 }
 
 /** Ids of the owner's things, one of which a list must show to whom it may. */
@@ -117,39 +163,54 @@ function shows(body: { items: { id: string }[] }): boolean {
 }
 
 t.test('every route has a row, and every row a route', async (t) => {
-  t.same(Object.keys(rows).map(fullName).sort(), conformity.operations.map(({ name }) => name).sort());
+  const known = new Set(Object.keys(rows).map((row) => operationOf(row)?.name ?? row));
+  t.same([...known].sort(), conformity.operations.map(({ name }) => name).sort());
 });
 
-for (const [name, { answers, of, body, finds }] of Object.entries(rows)) {
-  const operation = conformity.operation(fullName(name));
+t.test('every property that names something by its id has a row that sends it, and every other row a property', async (t) => {
+  const properties = conformity.operations.flatMap((operation) => namingProperties(operation).map((name) => `${operation.name} ${name}`));
+  const named = Object.keys(rows).filter((row) => row.split(' ').length === 3);
+  t.same(named.map((row) => `${operationOf(row)?.name} ${row.split(' ')[2]}`).sort(), properties.sort());
+  for (const row of named) t.match(JSON.stringify(await askedBy(row)), new RegExp(`\\b${row.split(' ')[2]}\\b`), row);
+});
+
+t.test('nothing comes of what is refused', async (t) => {
+  const requests = await Promise.all(Object.entries(rows).map(async ([row, { answers }]) => ({ row, statuses: answers.split(' '), asked: await askedBy(row) })));
+  await shop.until(async () => (await ask('GET /admin/events/replays/{id}', 'admin', await askedBy('GET /admin/events/replays/{id}'))).body.status === 'finished', 'the replay to be over');
+  const before = await storedAtRest(shop);
+  for (const { row, statuses, asked } of requests) {
+    for (const [i, status] of statuses.entries()) if (status.startsWith('4')) t.equal(String((await ask(row, callers[i]!, asked)).status), status, `${row} by ${callers[i]}`);
+  }
+  t.same(await storedAtRest(shop), before);
+});
+
+for (const [row, { answers, finds }] of Object.entries(rows)) {
+  const operation = operationOf(row);
   if (!operation) continue;
-  const { method, path } = operation;
-  await t.test(`${name} answers ${answers}`, async (t) => {
+  await t.test(`${row} answers ${answers}`, async (t) => {
     const statuses: number[] = [];
     for (const caller of callers) {
-      const url = filled(path, (await of?.(world)) ?? '');
-      const reply = await shop.request(method, url, { ...world.as(caller), ...(body && { body: await body(world) }) });
+      const asked = await askedBy(row);
+      const reply = await ask(row, caller, asked);
       statuses.push(reply.status);
-      t.same(conformity.complaints(operation, url, reply), [], `the answer to ${caller} is as declared`);
+      t.same(conformity.complaints(operation, asked.url, reply), [], `the answer to ${caller} is as declared`);
       if (finds !== undefined && reply.status === 200) t.equal(shows(reply.body), finds.split(' ').includes(caller), `what ${caller} sees`);
     }
     t.equal(statuses.join(' '), answers);
   });
 }
 
-/** `of` is the value of the path's parameter, or the query where the path has none. */
-function filled(path: string, of: string): string {
-  return path.includes('{') ? path.replace(/\{\w+\}/, of) : `${path}${of}`;
-}
-
 t.test('a stranger cannot tell what is somebody else\'s from what is not there', async (t) => {
   const nobodys = '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10';
-  const secret = Object.entries(rows).filter(([name, { answers }]) => name.includes('{id}') && answers.startsWith('401 404'));
-  for (const [name, { of, body }] of secret) {
-    const { method, path } = conformity.operation(fullName(name))!;
-    const ask = async (id: string) => shop.request(method, filled(path, id), { ...world.as('stranger'), ...(body && { body: await body(world) }) });
-    const [missing, foreign] = [await ask(nobodys), await ask(await of!(world))];
-    t.same([missing.status, missing.body.code, missing.body.title], [foreign.status, foreign.body.code, foreign.body.title], `${name} does not tell them apart`);
+  const uuids = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+  const told = ({ status, body: { traceId: _, ...body } }: Reply): [number, string] => [status, JSON.stringify(body).replaceAll(uuids, 'an id')];
+  const isSecret = ([row, { answers }]: [string, Row]): boolean => answers.startsWith('401 404') || (answers.startsWith('401 200') && row.split(' ').length === 3);
+  const secret = Object.entries(rows).filter(isSecret).map(([row]) => row);
+  for (const row of secret) {
+    const foreign = await askedBy(row);
+    const missing = JSON.parse(JSON.stringify(foreign).replaceAll(uuids, nobodys)) as Asked;
+    t.notSame(missing, foreign, `${row} names something`);
+    t.same(told(await ask(row, 'stranger', missing)), told(await ask(row, 'stranger', foreign)), `${row} does not tell them apart`);
   }
 });
 
@@ -157,21 +218,30 @@ t.test('a token that is no good is refused where one is needed', async (t) => {
   const { token } = world.user('admin');
   const tampered = `${token.slice(0, -6)}AAAAAA`;
   const needy = Object.entries(rows).filter(([, { answers }]) => answers.startsWith('401'));
-  for (const [name, { of }] of needy) {
-    const operation = conformity.operation(fullName(name))!;
-    const url = filled(operation.path, (await of?.(world)) ?? '');
+  for (const [row] of needy) {
+    const [operation, { url }] = [operationOf(row)!, await askedBy(row)];
     const reply = await shop.request(operation.method, url, { token: tampered });
-    t.equal(reply.status, 401, name);
+    t.equal(reply.status, 401, row);
     t.same(conformity.complaints(operation, url, reply), []);
   }
 });
 
-t.test('HEAD answers as GET does; a method that a path does not take is refused, and those that it takes are named', async (t) => {
-  for (const [name, { of }] of Object.entries(rows).filter(([row]) => row.startsWith('GET '))) {
-    const { path } = conformity.operation(fullName(name))!;
-    const url = filled(path, (await of?.(world)) ?? '');
-    const [get, head] = [await shop.request('GET', url, world.as('admin')), await shop.request('HEAD', url, world.as('admin'))];
-    t.same([head.status, head.body, head.headers.get('content-type')], [get.status, '', get.headers.get('content-type')], `HEAD ${path}`);
+const reading = Object.keys(rows).filter((row) => row.startsWith('GET '));
+
+t.test('HEAD answers everybody as GET does', async (t) => {
+  for (const row of reading) {
+    const asked = await askedBy(row);
+    const heads: Reply[] = [];
+    for (const caller of callers) heads.push(await shop.request('HEAD', asked.url, world.as(caller)));
+    t.equal(heads.map(({ status }) => status).join(' '), rows[row]!.answers, `HEAD ${asked.url}`);
+    t.same(heads.filter(({ body }) => body !== ''), []);
+    t.equal(heads.at(-1)!.headers.get('content-type'), (await ask(row, 'admin', asked)).headers.get('content-type'));
+  }
+});
+
+t.test('a method that a path does not take is refused, and those that it takes are named', async (t) => {
+  for (const row of reading) {
+    const [{ path }, { url }] = [operationOf(row)!, await askedBy(row)];
     const taken = [...new Set(conformity.operations.filter((operation) => leadsTo(operation.path, path)).map(({ method }) => method))];
     for (const method of ['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'POST'].filter((each) => !taken.includes(each))) {
       const reply = await shop.request(method, url, world.as('admin'));
@@ -180,8 +250,3 @@ t.test('HEAD answers as GET does; a method that a path does not take is refused,
     }
   }
 });
-
-/** `/products/search` is also what `/products/{id}` leads to, for methods that search does not take. */
-function leadsTo(template: string, path: string): boolean {
-  return new RegExp(`^${template.replaceAll('.', '\\.').replace(/\{\w+\}/, '[^/]+')}$`).test(path);
-}
