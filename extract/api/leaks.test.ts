@@ -78,6 +78,6 @@ t.test('replies of every status are looked at, and a problem may not even repeat
 
 t.test('what shops say is no leak', async (t) => {
   const harmless = { name: 'Selected beans from Ethiopia', nextCursor: 'WyIwMTk4YzJmNCJd', updatedAt: '2026-01-01T00:00:00Z', body: 'You can update your address. All is set.', id: '0198c2f4-6a7e-7cc3-9c1e-2f6f1f6b8a10' };
-  const near = ['The order that you name does not exist', 'Roles and columns of any type', 'With no Exception', 'https://shop.example/home/page', 'cups/etc/saucers', 'ENOUGH', 'out of range for deliveries'];
+  const near = ['The order that you name does not exist', 'Roles and columns of any type', 'With no Exception', 'https://shop.example/home/page', 'cups/etc/saucers', '../../etc/passwd', 'ENOUGH', 'out of range for deliveries'];
   t.same(leaks({ ...harmless, near }, nothing), []);
 });

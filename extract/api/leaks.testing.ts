@@ -15,7 +15,7 @@ const LEAKS: readonly RegExp[] = [
   /\brelation "|syntax (error|for type)|\bduplicate key value\b|\bviolates [\w-]+ constraint\b/,
   /\b(column|function|type|role|database|schema) "?[\w.]+(\([^)]*\))?"? (of relation .{1,100} )?does not exist\b|\bpermission denied (for|to)\b/,
   /\b(out of range|too long) for type\b|\binvalid byte sequence\b|\b[A-Z]\w*Exception\b/,
-  /(?<![\w-])\/(var|tmp|etc|home|root|usr|opt|srv|proc|dev|private)\/[\w.-]/,
+  /(?<![\w.-])\/(var|tmp|etc|home|root|usr|opt|srv|proc|dev|private)\/[\w.-]/,
   /\bE(CONNREFUSED|CONNRESET|CONNABORTED|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH|NOENT|ACCES|PERM|EXIST|MFILE)\b/,
   /127\.0\.0\.1|\bpostgres(ql)?:\/\//,
   literally(projectRoot),
