@@ -90,9 +90,9 @@ export class Conformity {
     return [...this.#undeclared(operation, reply), ...(reply.status >= 400 ? problemComplaints(url, reply) : []), ...headerComplaints(reply), ...leaks(reply.body, this.#mayRepeat(reply))];
   }
 
-  /** Problems are written by us from first to last, so nothing that a request said excuses them. */
+  /** Problems are written by us; at the most they name what was wrong in this request. */
   #mayRepeat({ headers }: Reply): Said {
-    return headers.get('content-type') === PROBLEM ? new Said() : this.said;
+    return headers.get('content-type') === PROBLEM ? this.said.last : this.said;
   }
 
   #undeclared({ responses }: Operation, reply: Reply): string[] {

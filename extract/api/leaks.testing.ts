@@ -24,13 +24,23 @@ const LEAKS: readonly RegExp[] = [
 
 /** Texts that came from outside and look like a leak: a product may well be named like a statement, and is shown again and again. */
 export class Said {
-  readonly #texts = new Set<string>();
+  readonly #texts: Set<string>;
+  #last: readonly string[] = [];
 
-  /** A body as it is sent, or part of a URL. */
+  constructor(texts: readonly string[] = []) {
+    this.#texts = new Set(texts);
+  }
+
+  /** Of one request: bodies as they are sent, and parts of its URL. */
   add(...texts: readonly (string | undefined)[]): void {
-    for (const text of texts.flatMap((each) => (each === undefined ? [] : [each, ...textsIn(parsed(each))]))) {
-      if (LEAKS.some((leak) => leak.test(text))) this.#texts.add(text);
-    }
+    const all = texts.flatMap((each) => (each === undefined ? [] : [each, ...textsIn(parsed(each))]));
+    this.#last = all.filter((text) => LEAKS.some((leak) => leak.test(text)));
+    for (const text of this.#last) this.#texts.add(text);
+  }
+
+  /** What the last request said. */
+  get last(): Said {
+    return new Said(this.#last);
   }
 
   /** What is left of a text without what was said. */

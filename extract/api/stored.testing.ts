@@ -28,6 +28,4 @@ async function untilAtRest(shop: TestShop, modules: readonly string[]): Promise<
   const books = new Books(shop.adminUrl, Object.fromEntries(modules.map((module) => [module, shop.adminUrlOf(module)])));
   const busy = await books.untilAtRest().finally(async () => books.close());
   if (busy.length > 0) throw new Error(`the shop does not come to rest: ${busy.join('; ')}`);
-  // Once a second orders is told what customers were told.
-  await shop.until(async () => (await shop.sql('notifications', 'select from order_report')).length === 0, 'orders to be told of all messages');
 }

@@ -158,7 +158,7 @@ function busyIn(module: string): string {
 const BUSY_ELSE: Readonly<Record<string, readonly string[]>> = {
   payments: [`(select 'payment ' || id || ' is pending' from payments.payment where status = 'pending' limit 5)`, `(select 'refund ' || id || ' is pending' from payments.refund where status = 'pending' limit 5)`],
   recommendations: [`(select 'counting ' || id || ' is running' from recommendations.counting where status = 'running' limit 5)`],
-  notifications: [`(select 'message ' || id || ' is queued' from notifications.notification where status = 'queued' limit 5)`],
+  notifications: [`(select 'message ' || id || ' is queued' from notifications.notification where status = 'queued' limit 5)`, `(select 'orders is to be told of a message' from notifications.order_report limit 1)`],
 };
 
 const STOCK = `
