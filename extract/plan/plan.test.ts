@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { library } from './library.testing.ts';
-import { tablesIn } from './migrated-tables.ts';
 import { planFor } from './plan.ts';
 import { report } from './report.ts';
 import type { Measured } from './sizes.ts';
@@ -133,21 +132,6 @@ void t.test('a saga that a callee sets going waits as well', async (t) => {
   const { outage, callsIn } = planFor({ ...shop, code: new Map([...shop.code, ['books', books]]) }, ['fines'], unmeasured);
   t.match(outage.routes.find(({ route }) => route === 'GET /api/v1/loans/:id'), { verdict: 'queued', because: ['the saga of books waits for fines.waive'] });
   t.match(callsIn.find(({ caller }) => caller === 'books')?.occasions, [{ route: 'POST /api/v1/loans', when: 'afterwards' }, { route: 'GET /api/v1/loans/:id', when: 'afterwards' }]);
-});
-
-void t.test('tables are read off migrations in whatever form they are written', (t) => {
-  const scripts = [
-    'create table a (id uuid primary key); create table b (word text, unique (word));',
-    "create table if not exists \"c\" (\n  id uuid primary key,\n  -- create table dream (id int);\n  at timestamptz check (at > now()))",
-    'create table d (n int);\nalter table b add primary key (word);\nalter table a add column n bigserial;',
-    'alter table c rename to e; drop table if exists d;',
-  ];
-  t.strictSame(tablesIn(scripts), [
-    { name: 'a', hasPrimaryKey: true, hasSequence: true },
-    { name: 'b', hasPrimaryKey: true, hasSequence: false },
-    { name: 'e', hasPrimaryKey: true, hasSequence: false },
-  ]);
-  t.end();
 });
 
 void t.test('tables that cannot move are blockers', async (t) => {

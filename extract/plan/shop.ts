@@ -5,10 +5,10 @@ import { checkBoundaries } from '../../src/check/boundaries/boundaries.ts';
 import type { Violation } from '../../src/check/boundaries/violation.ts';
 import { readTree, type Tree } from '../../src/check/source/tree.ts';
 import type { Contract } from '../../src/contract/contract.ts';
+import { type MigratedTable, tablesIn } from '../../src/database/migrated-tables.ts';
 import { discoverModules } from '../../src/host/discover.ts';
 import type { AnyModule } from '../../src/module.ts';
 import { type Entry, type ModuleCode, readCode } from './code/module-code.ts';
-import { type MigratedTable, tablesIn } from './migrated-tables.ts';
 
 export interface Shop {
   readonly modules: readonly AnyModule[];

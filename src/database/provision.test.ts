@@ -215,6 +215,32 @@ for (const [what, { sql, refused }] of Object.entries(changes)) {
   });
 }
 
+/** What may have got lost, and what the next start says of it; nothing where it has no need of it. */
+const losses: Readonly<Record<string, { sql: string; lost?: string }>> = {
+  'a column': { sql: 'alter table shelf.book drop column title', lost: 'shelf.book.title' },
+  'a column by its name': { sql: 'alter table shelf.book rename title to heading', lost: 'shelf.book.title' },
+  'a table': { sql: 'drop table shelf.book', lost: 'shelf.book' },
+  'a table of the kernel': { sql: 'drop table shelf_outbox.inbox', lost: 'shelf_outbox.inbox' },
+  'a column of the kernel': { sql: 'alter table shelf_outbox.saga drop column tracestate', lost: 'shelf_outbox.saga.tracestate' },
+  'a schema that a backup was without': { sql: 'drop schema shelf cascade', lost: 'shelf.book, shelf.leaf, shelf.loan, shelf.mark, shelf.page, and 1 more' },
+  'nothing, but somebody has added something': { sql: 'alter table shelf.book add column blurb text not null; create table shelf.scrap (id int)' },
+  'nothing: a view stands in the place of a table': { sql: 'alter table shelf.book rename to tome; create view shelf.book as select * from shelf.tome' },
+};
+
+t.test('a database that has lost a table or a column is refused, and it is said which', async (t) => {
+  const tables = ['leaf', 'loan', 'mark', 'page', 'reader'].map((name) => `create table ${name} (id int primary key)`).join(';');
+  const library: MigrationSource = { name: 'shelf', extensions: [], files: [{ name: '0001-initial.sql', sql: `create table book (id uuid primary key, title text not null);${tables}` }] };
+  for (const [what, { sql, lost }] of Object.entries(losses)) {
+    const server = await emptyDatabase();
+    const prefix = prefixFor(t, server);
+    const start = async () => provision({ adminUrl: server.adminUrl, prefix, modules: [library] });
+    await start();
+    await asAdmin(server, server.name, async (client) => client.query(sql));
+    if (lost === undefined) await t.resolves(start(), what);
+    else await t.rejects(start(), { name: 'StartError', message: `the database has lost what its migrations had made: ${lost}`, remedy: /Restore all of it from a backup, or use an empty database/ }, what);
+  }
+});
+
 t.test('a version with one more migration is not taken for complete', async (t) => {
   const server = await emptyDatabase();
   const prefix = prefixFor(t, server);

@@ -1,7 +1,7 @@
 /**
  * Makes the database ready for a set of modules: for each an owner role without login, a runtime role without
  * DDL, its schema, its outbox schema with pg-boss and the kernel's tables, and its migrations (invariant I3).
- * Runs at every start under one advisory lock; a database that is up to date costs a query per module.
+ * Runs at every start under one advisory lock; a database that is up to date costs a query per module and one more.
  * Roles belong to the server, and each step is whole or not at all: whoever is killed half way, or starts for another
  * database at the same moment, leaves nothing that the next start does not complete.
  */
@@ -13,6 +13,7 @@ import { migrate } from './migrate.ts';
 import type { MigrationSource } from './migration-files.ts';
 import { kernelTables, outboxQueue } from './kernel-tables.ts';
 import { isProvisioned } from './provisioned.ts';
+import { requireTables } from './required-tables.ts';
 
 export interface ProvisionOptions {
   /** Connection string of a login that may create roles and schemas. */
@@ -47,6 +48,7 @@ export async function provision(options: ProvisionOptions): Promise<Provisioned>
     await createRoles(client, options);
     await forbidTemporaryTables(client);
     for (const module of options.modules) await provisionModule(client, options, module);
+    await requireTables(client, options.modules);
     return { urls: Object.fromEntries(options.modules.map(({ name }) => [name, roleUrl(options, name)])), kernelUrl: roleUrl(options, 'kernel') };
   } finally {
     await client.end();
