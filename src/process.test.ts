@@ -1,19 +1,25 @@
-/** `npm start` as a user has it: two starts, a kill in between, a clean end, and what a mistake is answered with. */
+/** `npm start` as a user has it: two starts, a kill in between, a clean end, two at a time, and what a mistake is answered with. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import t from 'tap';
 import { startEmbedded } from './database/embedded/embedded.ts';
 import { projectRoot } from './host/discover.ts';
+import { emptyDatabase, TEST_ROLE_PREFIX } from './testing/database.ts';
 import { freePort } from './testing/free-port.ts';
 
 t.setTimeout(180_000);
 
 const dataDir = await mkdtemp(join(tmpdir(), 'cleave-start-'));
+const running = new Set<ChildProcess>();
 t.teardown(async () => {
+  // After a failure: whoever holds the output keeps this file from ending.
+  for (const { pid } of running) process.kill(-pid!, 'SIGKILL');
   const { stop } = await startEmbedded({ dataDir });
   await stop();
   await rm(dataDir, { recursive: true, force: true });
@@ -28,6 +34,8 @@ interface Started {
 function npmStart(env: Record<string, string>): { npm: ChildProcess; output(): string } {
   let output = '';
   const npm = spawn('npm', ['start', '--silent'], { cwd: projectRoot, detached: true, env: { ...process.env, DATABASE_URL: '', DATA_DIR: dataDir, LOG_LEVEL: 'error', ...env } });
+  running.add(npm);
+  npm.once('exit', () => running.delete(npm));
   for (const stream of [npm.stdout, npm.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   return { npm, output: () => output };
 }
@@ -55,8 +63,8 @@ async function request(url: string, path: string, body?: unknown): Promise<{ sta
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-async function readKept(file: string): Promise<Record<string, unknown>> {
-  return JSON.parse(await readFile(join(dataDir, file), 'utf8')) as Record<string, unknown>;
+async function readKept(file: string, folder = dataDir): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(join(folder, file), 'utf8')) as Record<string, unknown>;
 }
 
 const account = { username: 'restart', email: 'restart@example.com', password: 'kept over a kill' };
@@ -94,6 +102,109 @@ t.test('a password that is set takes back the one that was kept, and a shop that
   await t.rejects(readKept('admin.json'), { code: 'ENOENT' });
   t.equal(await end(shop, 'SIGTERM'), 0);
   await t.rejects(readKept('running.json'), { code: 'ENOENT' });
+});
+
+/** A customer or an administrator at one of two shops that may be busy: what is turned away is asked for again. */
+class Visitor {
+  readonly #url: string;
+  readonly #token: string | undefined;
+
+  constructor(url: string, token?: string) {
+    this.#url = url;
+    this.#token = token;
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- bodies of any shape
+  async ask(path: string, body?: unknown): Promise<any> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': randomUUID(), ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }) };
+    const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) };
+    return until(async () => {
+      const response = await fetch(`${this.#url}/api/v1${path}`, init);
+      if (!response.ok && response.status !== 503) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+      return response.ok && ((await response.json()) as unknown);
+    }, `${path} to be answered`);
+  }
+
+  /** The same person, or a new one, at this or the other shop. */
+  async signedIn(username: unknown, password: unknown, at = this.#url): Promise<Visitor> {
+    const { token } = await new Visitor(at).ask('/users/authenticate', { username, password });
+    return new Visitor(at, token as string);
+  }
+}
+
+async function until<T>(check: () => Promise<T | false>, what: string): Promise<T> {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
+    const found = await check();
+    if (found !== false) return found;
+  }
+  throw new Error(`waited 30 s for ${what}`);
+}
+
+/** Orders one piece. @returns the order's id */
+async function buy(customer: Visitor, productId: string): Promise<string> {
+  const shippingAddress = { name: 'Grace Hopper', line1: '1 Harbour Street', city: 'Arlington', postalCode: '22201', country: 'US' };
+  const { id } = await customer.ask('/orders', { items: [{ productId, quantity: 1 }], shippingAddress, payment: { method: 'card', cardToken: 'tok_visa' } });
+  return id as string;
+}
+
+/** What is told of an order that has been confirmed, once no subscriber has anything left to do. */
+async function toldOf(order: string, customer: Visitor, admin: Visitor): Promise<{ history: string[]; mails: number; payments: number }> {
+  await until(async () => (await customer.ask(`/orders/${order}`)).status === 'confirmed', `the order ${order} to be confirmed`);
+  await until(async () => (await admin.ask('/admin/events/subscribers')).subscribers.every(({ backlog }: { backlog: number }) => backlog === 0), 'all events to be handled');
+  const [history, mails, payments] = [await customer.ask(`/orders/${order}/history`), await customer.ask('/notifications?limit=100'), await customer.ask(`/payments?orderId=${order}`)];
+  return {
+    history: history.map(({ event }: { event: string }) => event).filter((event: string) => event !== 'message_sent'),
+    mails: mails.items.filter(({ body, channel }: { body: string; channel: string }) => channel === 'email' && body.includes(order)).length,
+    payments: payments.items.length,
+  };
+}
+
+const ONCE = { history: ['order_placed', 'stock_reserved', 'payment_completed', 'order_paid', 'stock_committed', 'order_confirmed'], mails: 2, payments: 1 };
+
+t.test('two first starts at the same moment on one empty database are one shop, and one goes on without the other', async (t) => {
+  const [database, folder] = [await emptyDatabase(), t.testdir()];
+  const client = new pg.Client({ connectionString: database.adminUrl });
+  await client.connect();
+  t.teardown(async () => {
+    await client.end();
+    await database.drop();
+  });
+  const env = { DATABASE_URL: database.adminUrl, DATABASE_ROLE_PREFIX: TEST_ROLE_PREFIX, DATA_DIR: folder };
+  const shops = await Promise.all([started(env), started(env)]);
+
+  const told = shops.flatMap(({ output }) => [...output().matchAll(/Administrator: (\S+), password (\S+)/g)]);
+  t.equal(told.length, 1, 'the password of the one administrator is told once');
+  const announced = await readKept('running.json', folder);
+  const [username, password] = told[0]!.slice(1);
+  t.strictSame(await readKept(String(announced['admin']), folder), { username, password }, 'and kept for both');
+  const [first, second] = shops.toSorted(({ url }) => (url === announced['url'] ? 1 : -1)) as [Started, Started];
+  t.equal(announced['url'], second.url, 'the demo finds the one that came last');
+  const admins = await Promise.all([first, second].map(async ({ url }) => new Visitor(url).signedIn(username, password)));
+
+  const catalogs = await Promise.all([first, second].map(async ({ url }) => new Visitor(url).ask('/products?limit=100')));
+  t.equal(catalogs[0].items.length, 100);
+  t.strictSame(catalogs[0], catalogs[1], 'the same here and there');
+  const { rows: shelves } = await client.query<{ id: string; name: string; onHand: number; put: number; times: number }>(
+    `select product.id, name, coalesce(stock.on_hand, -1)::int as "onHand", coalesce(sum(delta), 0)::int as put, count(delta)::int as times
+     from catalog.product left join inventory.stock on stock.product_id = product.id left join inventory.adjustment on adjustment.product_id = product.id
+     group by 1, 2, 3 order by 3 desc`,
+  );
+  t.equal(new Set(shelves.map(({ name }) => name)).size, shelves.length, 'each product is there once');
+  t.strictSame(shelves.filter(({ onHand, put, times }) => times !== Math.sign(onHand) || put !== onHand), [], 'and was put on the shelf once');
+
+  const customer = `c_${randomUUID().slice(0, 8)}`;
+  await new Visitor(first.url).ask('/users', { username: customer, email: `${customer}@example.com`, password: 'a long enough password' });
+  const [here, there] = await Promise.all([first, second].map(async ({ url }) => new Visitor(url).signedIn(customer, 'a long enough password')));
+  const { id, onHand } = shelves[0]!;
+  t.strictSame(await toldOf(await buy(here!, id), there!, admins[1]!), ONCE, 'an order of the one is handled once, and seen at the other');
+  t.equal((await there!.ask(`/inventory/${id}`)).available, onHand - 1);
+
+  t.equal(await end(first, 'SIGTERM'), 0);
+  t.strictSame(await readKept('running.json', folder), announced, 'the other one is announced still');
+  t.strictSame(await toldOf(await buy(there!, id), there!, admins[1]!), ONCE, 'and goes on');
+  t.equal((await there!.ask(`/inventory/${id}`)).available, onHand - 2);
+  t.equal(await end(second, 'SIGTERM'), 0);
+  await t.rejects(readKept('running.json', folder), { code: 'ENOENT' });
 });
 
 t.test('every bad setting gets one sentence, all at once', async (t) => {
