@@ -18,13 +18,14 @@ const poisoned = (): void => {
 };
 
 const began = new Date().toISOString();
-const early = await testShop(t, { settings, modules: (await discoverModules()).filter(({ contract }) => contract.name !== 'notifications') });
+const modules = await discoverModules();
+const early = await testShop(t, { settings, modules: modules.filter(({ contract }) => contract.name !== 'notifications') });
 const product = await early.product({ stock: 100_000 });
 const past = await customerWith(early, 3);
-await early.until(async () => (await early.sql('orders_outbox', `select 1 from job where state < 'active'`)).length === 0, 'the past to be over');
+await untilOver(early);
 await early.stop();
 /** The same shop, with a module that it did not have before. */
-const shop = await testShop(t, { settings, probe, database: early.database });
+let shop = await testShop(t, { settings, probe, database: early.database });
 const admin = await shop.admin();
 
 t.afterEach(() => {
@@ -48,6 +49,11 @@ async function order(at: TestShop, { token }: SignedIn): Promise<string> {
   return body.id;
 }
 
+/** Only what all subscribers have handled is there to be replayed. */
+async function untilOver(at: TestShop): Promise<void> {
+  await at.until(async () => (await at.sql('orders_outbox', `select 1 from job where state < 'active'`)).length === 0, 'all that was published to be handled');
+}
+
 async function get(path: string): Promise<Reply> {
   return shop.request('GET', `${EVENTS}${path}`, { token: admin.token });
 }
@@ -56,8 +62,33 @@ async function post(path: string, body: object): Promise<Reply> {
   return shop.request('POST', `${EVENTS}${path}`, { token: admin.token, body });
 }
 
-async function state(): Promise<{ backlog: number; retrying: number; dead: number; lagSeconds: number; oldestAgeSeconds: number }> {
+interface State {
+  readonly backlog: number;
+  readonly retrying: number;
+  readonly dead: number;
+  readonly lagSeconds: number;
+  readonly oldestAgeSeconds: number;
+}
+
+async function state(): Promise<State> {
   return (await get('/subscribers')).body.subscribers.find(({ subscriber }: { subscriber: string }) => subscriber === SUBSCRIBER);
+}
+
+/** Between which times something happened. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, Span]> {
+  const from = Date.now();
+  const result = await work();
+  return [result, { from, to: Date.now() }];
+}
+
+/** Whether so many seconds, told within `told`, can be the age of what happened within `happened`. */
+function isAge(seconds: number, told: Span, happened: Span): boolean {
+  return seconds >= (told.from - happened.to) / 1_000 && seconds <= (told.to - happened.from) / 1_000;
 }
 
 /** How often the customer was told that each of the orders has come in. */
@@ -107,6 +138,26 @@ t.test('a subscriber that was added later is handed the past, which has its effe
   t.equal(await replayed(new Date().toISOString()), 0, 'nothing happened since now');
 });
 
+t.test('a replay begins with the first event of the time that is named', async (t) => {
+  const customer = await shop.customer();
+  const times: string[] = [];
+  for (const _ of ['before', 'then', 'after']) {
+    const id = await order(shop, customer);
+    const [event] = await shop.sql<{ at: string }>('orders_outbox', `select data->>'occurredAt' as at from job where data->>'type' = $1 and data->>'aggregateId' = $2`, [PLACED, id]);
+    times.push(event!.at);
+    await shop.until(() => Date.now() > Date.parse(event!.at) + 1, 'two milliseconds to pass, so that each has a time of its own');
+  }
+  await untilOver(shop);
+  const then = times[1]!;
+  t.equal(await replayed(then), 2, 'the one of that very moment included');
+  t.equal(await replayed(new Date(Date.parse(then) + 1).toISOString()), 1);
+  t.equal(await replayed(then.replace('Z', '999Z')), 2, 'events have no microseconds');
+  const second = then.replace(/\.\d+Z$/, 'Z');
+  const since = await shop.sql('orders_outbox', `select 1 from job where data->>'type' = $1 and (data->>'occurredAt')::timestamptz >= $2`, [PLACED, second]);
+  t.equal(await replayed(second), since.length, 'a whole second begins where it begins');
+  t.match(await post('/replays', { subscriber: SUBSCRIBER, type: PLACED, from: then.replace('Z', '+02:00') }), { status: 400, body: { code: 'VALIDATION_FAILED', errors: [{ path: '/from' }] } }, 'times are in UTC');
+});
+
 t.test('how far a subscriber is behind can be seen', async (t) => {
   await shop.until(async () => (await state()).backlog === 0, 'nothing to be left');
   t.match(await state(), { backlog: 0, retrying: 0, lagSeconds: 0, oldestAgeSeconds: 0 });
@@ -124,8 +175,9 @@ t.test('how far a subscriber is behind can be seen', async (t) => {
   held.resolve();
   await untilTold(customer, [1, 1, 1, 1]);
   await shop.until(async () => (await state()).backlog === 0, 'the backlog to be gone');
-  const names = (await get('/subscribers')).body.subscribers.map(({ subscriber }: { subscriber: string }) => subscriber);
-  t.same(names, [...new Set(names)].sort(), 'every subscriber once');
+  const shown = (await get('/subscribers')).body.subscribers.map(({ subscriber, types }: { subscriber: string; types: string[] }) => [subscriber, types]);
+  const declared = modules.flatMap(({ contract, subscribes = {} }) => Object.entries(subscribes).map(([name, events]) => [`${contract.name}.${name}`, events.map(({ type }) => type)] as const));
+  t.strictSame(shown, declared.toSorted(([a], [b]) => (a < b ? -1 : 1)), 'every subscriber once, with what it handles');
 });
 
 t.test('dead letters are shown page by page, with the event, its error and its tries', async (t) => {
@@ -223,4 +275,38 @@ t.test('what cannot be meant is refused', async (t) => {
     t.match(await shop.request('POST', `${EVENTS}/replays`, { token, body: replay }), { status: 403, body: { code: 'FORBIDDEN' } });
     t.match(await shop.request('GET', `${EVENTS}/subscribers`, { token }), { status: 403 });
   }
+});
+
+t.test('a sick aggregate is told from a subscriber that is slow', async (t) => {
+  await shop.stop();
+  const seldom = { ...settings, EVENT_RETRY_BASE_MS: '60000', EVENT_RETRY_MAX_MS: '60000' };
+  shop = await testShop(t, { settings: seldom, probe, database: early.database });
+  meets = poisoned;
+  const [sick, fell] = await timed(async () => customerWith(shop, 1));
+  await shop.until(async () => (await state()).retrying === 1, 'the order to be parked');
+  meets = () => undefined;
+  t.equal((await shop.request('POST', `${API}/orders/${sick.orders[0]}/cancel`, { token: sick.token })).status, 200);
+  await shop.until(async () => (await state()).retrying === 2, 'its end to wait behind it');
+  const healthy = await customerWith(shop, 1);
+  await untilTold(healthy, [1]);
+  await shop.until(async () => (await state()).backlog === 2, 'the healthy one to be gone past it');
+  const [onlySick, told] = await timed(state);
+  t.match(onlySick, { backlog: 2, retrying: 2, dead: 0, lagSeconds: 0 }, 'delivery is not behind');
+  t.ok(isAge(onlySick.oldestAgeSeconds, told, fell), `${onlySick.oldestAgeSeconds} s is the age of the sick one`);
+
+  const [held, entered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  meets = async () => {
+    entered.resolve();
+    await held.promise;
+  };
+  const [waiting, came] = await timed(async () => customerWith(shop, 1));
+  await entered.promise;
+  const [slowToo, toldAgain] = await timed(state);
+  t.match(slowToo, { backlog: 3, retrying: 2, dead: 0 });
+  t.ok(slowToo.lagSeconds > 0 && isAge(slowToo.lagSeconds, toldAgain, came), `${slowToo.lagSeconds} s is the age of the one that waits`);
+  t.ok(isAge(slowToo.oldestAgeSeconds, toldAgain, fell), `${slowToo.oldestAgeSeconds} s is the age of the sick one`);
+  t.ok(slowToo.oldestAgeSeconds > slowToo.lagSeconds);
+  held.resolve();
+  await untilTold(waiting, [1]);
+  t.same(await toldOf(sick), [0]);
 });
