@@ -2,6 +2,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import t from 'tap';
 import { testRedisUrl, withoutRedis } from '#testing';
+import { Books } from '../torture/books.testing.ts';
 import { type Answer, deploy, PASSWORD, type Shop, shippingAddress, until } from './deployment.testing.ts';
 
 t.setTimeout(240_000);
@@ -27,7 +28,9 @@ async function setPrice(shop: Shop, token: string, id: string, amount: number): 
 type Pair = readonly [owner: Shop, other: Shop];
 
 // Starting processes is most of the work, so these share one deployment: where the owner is killed, the other one takes over, and another one comes.
-const { start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4' });
+const { adminUrl, start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4' });
+const books = new Books(adminUrl);
+t.teardown(async () => books.close());
 let shops: Pair = [await start(), await start()];
 
 async function ownerIsKilled(): Promise<Shop> {
@@ -69,8 +72,9 @@ t.test('caches agree', async (t) => {
 });
 
 /** Asks the processes in turn, under one idempotency key, until one answers. */
-async function place(first: number, token: string, productId: string, card?: string): Promise<Placed> {
-  const body = { items: [{ productId, quantity: 1 }], shippingAddress, ...(card !== undefined && { payment: { method: 'card', cardToken: card } }) };
+async function place(first: number, token: string, productIds: readonly string[], card?: string): Promise<Placed> {
+  const items = productIds.map((productId) => ({ productId, quantity: 1 }));
+  const body = { items, shippingAddress, ...(card !== undefined && { payment: { method: 'card', cardToken: card } }) };
   const headers = { 'idempotency-key': randomUUID() };
   return until(async () => {
     for (const by of [first, 1 - first]) {
@@ -96,17 +100,36 @@ async function stories(): Promise<Story[]> {
     left join (select substring(body from 'Order: ([0-9a-f-]{36})')::uuid as order_id, count(*)::int as mails from notifications.notification where channel = 'email' group by 1) m on m.order_id = o.id`);
 }
 
-/** Waits until so many orders have come to their end, and answers what happened to them, each different story once. */
+/**
+ * Waits until so many orders have come to their end, and nothing is under way any more that could happen a second time: then answers what happened
+ * to them, each different story once.
+ */
 async function storiesOf(count: number, whole: Pick<Story, 'events' | 'mails'>): Promise<unknown[]> {
-  const ended = await until(async () => {
-    const found = (await stories()).filter(({ events, mails }) => whole.events.every((event) => events.includes(event)) && mails >= whole.mails);
-    return found.length === count && found;
-  }, `${count} orders to come to ${whole.events.at(-1)} and be told of`);
-  return [...new Set(ended.map(({ events, mails }) => JSON.stringify({ events, mails })))].map((story) => JSON.parse(story) as unknown);
+  const ended = async () => (await stories()).filter(({ events, mails }) => whole.events.every((event) => events.includes(event)) && mails >= whole.mails);
+  await until(async () => (await ended()).length === count, `${count} orders to come to ${whole.events.at(-1)} and be told of`);
+  const underWay = await books.untilAtRest();
+  if (underWay.length > 0) throw new Error(`the shop does not come to rest: ${underWay.join('; ')}`);
+  return [...new Set((await ended()).map(({ events, mails }) => JSON.stringify({ events, mails })))].map((story) => JSON.parse(story) as unknown);
 }
 
-async function reserved(productId: string): Promise<number> {
-  return (await sql<{ reserved: number }>('select reserved::int from inventory.stock where product_id = $1', [productId]))[0]!.reserved;
+/** What contradicts that everything was taken off the shelf, charged, told and counted once. */
+async function contradictions(): Promise<string[]> {
+  return (await Promise.all([books.stock(), books.money(), books.orders(), books.events(), books.boughtTogether()])).flat();
+}
+
+interface Level {
+  readonly onHand: number;
+  readonly reserved: number;
+}
+
+async function level(productId: string): Promise<Level> {
+  return (await sql<Level>('select on_hand::int as "onHand", reserved::int from inventory.stock where product_id = $1', [productId]))[0]!;
+}
+
+/** In how many orders the two are counted as bought together. */
+async function together(productId: string, companionId: string): Promise<number[]> {
+  const rows = await sql<{ orders: number }>('select orders from recommendations.pair where product_id = $1 and companion_id = $2 and orders > 0', [productId, companionId]);
+  return rows.map(({ orders }) => orders);
 }
 
 /** Which process owns the modules: the one whose connection holds the locks. */
@@ -117,10 +140,10 @@ async function ownedBy(): Promise<number> {
 
 t.test('events are handled once', async (t) => {
   const [admin, customer] = [await shops[0].admin(), await shops[1].customer()];
-  const productId = await shops[0].product(admin);
+  const [pot, cup] = [await shops[0].product(admin, { stock: 1_000 }), await shops[1].product(admin, { stock: 1_000 })];
   t.equal(await ownedBy(), 1, 'one connection of one process holds what is owned');
 
-  const many = async (count: number) => Promise.all(Array.from({ length: count }, async (_, i) => place(i % 2, customer.token, productId, 'tok_visa')));
+  const many = async (count: number) => Promise.all(Array.from({ length: count }, async (_, i) => place(i % 2, customer.token, [pot, cup], 'tok_visa')));
   const once = { events: ['order_placed', 'stock_reserved', 'payment_completed', 'order_paid', 'stock_committed', 'order_confirmed'], mails: 2 };
   await many(20);
   t.same(await storiesOf(20, once), [once], 'each step is recorded once, the order and its payment told of once each');
@@ -131,8 +154,10 @@ t.test('events are handled once', async (t) => {
   const left = await ownerIsKilled();
   t.equal((await orders).length, 40);
   t.same(await storiesOf(60, once), [once]);
-  t.equal(await reserved(productId), 0);
+  t.same(await level(pot), { onHand: 940, reserved: 0 }, 'each order was taken off the shelf once');
   t.equal((await sql('select 1 from payments.simulator_charge')).length, 60, 'each order was charged once');
+  t.same([await together(pot, cup), await together(cup, pot)], [[60], [60]], 'each order was counted once');
+  t.same(await contradictions(), []);
   shops = [left, await start()];
 });
 
@@ -140,7 +165,7 @@ t.test('timers fire once', async (t) => {
   const [admin, customer] = [await shops[0].admin(), await shops[1].customer()];
   const productId = await shops[0].product(admin);
   const waiting = async (count: number) => until(async () => (await stories()).filter(({ status }) => status === 'awaiting_payment').length === count, `${count} orders to wait for their payment`);
-  const placeMany = async () => Promise.all(Array.from({ length: 15 }, async (_, i) => place(i % 2, customer.token, productId)));
+  const placeMany = async () => Promise.all(Array.from({ length: 15 }, async (_, i) => place(i % 2, customer.token, [productId])));
   const once = { events: ['order_placed', 'stock_reserved', 'awaiting_payment', 'order_cancelled', 'stock_released', 'compensated'], mails: 2 };
 
   await placeMany();
@@ -151,7 +176,8 @@ t.test('timers fire once', async (t) => {
   await waiting(15);
   const left = await ownerIsKilled();
   t.same(await storiesOf(30, once), [once]);
-  await until(async () => (await reserved(productId)) === 0, 'all stock to be free');
+  t.same(await level(productId), { onHand: 10_000, reserved: 0 }, 'all stock is free');
+  t.same(await contradictions(), []);
   shops = [left, await start()];
 });
 
