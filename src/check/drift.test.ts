@@ -1,4 +1,5 @@
 /** Entities and migrations describe the same tables: what MikroORM would change in a migrated database is nothing. */
+import pg from 'pg';
 import t from 'tap';
 import { type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
 import { discoverModules } from '../host/discover.ts';
@@ -16,6 +17,29 @@ for (const { contract, entities } of modules.filter((module) => module.entities.
     t.equal(changes, '', 'nothing is to be changed; otherwise add a migration, or mend the entity');
   });
 }
+
+t.test('what a table has too much, and what it lacks, is found', async (t) => {
+  const { contract, entities } = modules.find((module) => module.contract.name === 'inventory')!;
+  const client = new pg.Client({ connectionString: database.adminUrl });
+  await client.connect();
+  t.teardown(async () => client.end());
+  await client.query(`set search_path = inventory;
+    alter table adjustment add column more text;
+    alter table adjustment drop column reason;
+    create index adjustment_more on adjustment (delta);
+    drop index adjustment_product;
+    alter table adjustment add constraint adjustment_more_check check (on_hand > -1);
+    alter table adjustment drop constraint adjustment_delta_check`);
+  const changes = (await changesTo(contract.name, entities)).split(';').map((statement) => statement.trim()).filter(Boolean);
+  t.strictSame(changes.toSorted(), [
+    'alter table "inventory"."adjustment" add "reason" text not null',
+    'alter table "inventory"."adjustment" add constraint "adjustment_delta_check" check (delta <> 0)',
+    'alter table "inventory"."adjustment" drop column "more"',
+    'alter table "inventory"."adjustment" drop constraint "adjustment_more_check"',
+    'create index "adjustment_product" on "inventory"."adjustment" ("product_id", "id")',
+    'drop index "inventory"."adjustment_more"',
+  ]);
+});
 
 /** What would make the module's tables as its entities say. Tables without an entity are the business of SQL alone. */
 async function changesTo(module: string, entities: readonly EntitySchema[]): Promise<string> {
