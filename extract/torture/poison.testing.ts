@@ -136,7 +136,7 @@ class Run {
     const left = await this.#letters();
     return [
       holds('all dead letters were redriven', redriven === this.#watch.poison.size && left.length === 0, `${redriven} of ${this.#watch.poison.size} were, and ${left.length} are left`),
-      ...(await handledOnce(this.#pair.books, this.published)),
+      ...(await handledOnce(this.#pair)),
     ];
   }
 
