@@ -12,6 +12,7 @@ import { startEmbedded } from './database/embedded/embedded.ts';
 import { projectRoot } from './host/discover.ts';
 import { emptyDatabase, TEST_ROLE_PREFIX } from './testing/database.ts';
 import { freePort } from './testing/free-port.ts';
+import { until } from './testing/until.ts';
 
 t.setTimeout(180_000);
 
@@ -104,6 +105,8 @@ t.test('a password that is set takes back the one that was kept, and a shop that
   await t.rejects(readKept('running.json'), { code: 'ENOENT' });
 });
 
+const PATIENCE_MS = 30_000;
+
 /** A customer or an administrator at one of two shops that may be busy: what is turned away is asked for again. */
 class Visitor {
   readonly #url: string;
@@ -122,7 +125,7 @@ class Visitor {
       const response = await fetch(`${this.#url}/api/v1${path}`, init);
       if (!response.ok && response.status !== 503) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
       return response.ok && ((await response.json()) as unknown);
-    }, `${path} to be answered`);
+    }, `${path} to be answered`, PATIENCE_MS);
   }
 
   /** The same person, or a new one, at this or the other shop. */
@@ -130,14 +133,6 @@ class Visitor {
     const { token } = await new Visitor(at).ask('/users/authenticate', { username, password });
     return new Visitor(at, token as string);
   }
-}
-
-async function until<T>(check: () => Promise<T | false>, what: string): Promise<T> {
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) {
-    const found = await check();
-    if (found !== false) return found;
-  }
-  throw new Error(`waited 30 s for ${what}`);
 }
 
 /** Orders one piece. @returns the order's id */
@@ -149,8 +144,8 @@ async function buy(customer: Visitor, productId: string): Promise<string> {
 
 /** What is told of an order that has been confirmed, once no subscriber has anything left to do. */
 async function toldOf(order: string, customer: Visitor, admin: Visitor): Promise<{ history: string[]; mails: number; payments: number }> {
-  await until(async () => (await customer.ask(`/orders/${order}`)).status === 'confirmed', `the order ${order} to be confirmed`);
-  await until(async () => (await admin.ask('/admin/events/subscribers')).subscribers.every(({ backlog }: { backlog: number }) => backlog === 0), 'all events to be handled');
+  await until(async () => (await customer.ask(`/orders/${order}`)).status === 'confirmed', `the order ${order} to be confirmed`, PATIENCE_MS);
+  await until(async () => (await admin.ask('/admin/events/subscribers')).subscribers.every(({ backlog }: { backlog: number }) => backlog === 0), 'all events to be handled', PATIENCE_MS);
   const [history, mails, payments] = [await customer.ask(`/orders/${order}/history`), await customer.ask('/notifications?limit=100'), await customer.ask(`/payments?orderId=${order}`)];
   return {
     history: history.map(({ event }: { event: string }) => event).filter((event: string) => event !== 'message_sent'),

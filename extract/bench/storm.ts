@@ -60,11 +60,11 @@ export async function storm(
 ): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
-  const measured = async (what: string, checkout: (seconds: number) => Promise<Checkout>, roundSeconds: number): Promise<Weathered> => {
+  const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
     const inTurn = {
-      alone: async () => [await checkout(roundSeconds)],
-      during: async () => [await amidSignIns(side, counts, async () => checkout(roundSeconds))],
-      besideLoop: async () => amidBusyLoop(async () => checkout(roundSeconds)),
+      alone: async () => [await checkout()],
+      during: async () => [await amidSignIns(side, counts, checkout)],
+      besideLoop: async () => amidBusyLoop(checkout),
     };
     const turns = Object.keys(inTurn) as (keyof typeof inTurn)[];
     const results: Record<keyof typeof inTurn, Checkout[]> = { alone: [], during: [], besideLoop: [] };
@@ -93,9 +93,9 @@ export async function storm(
   await load(side.url, requests, warmUp);
   await backlog.drained();
   await amidSignIns(side, { checked: 0, refused: 0, seconds: 0 }, async () => atSteadyRate(warmUp));
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, atSteadyRate, STEADY_LASTS_TIMES * seconds);
+  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => atSteadyRate(STEADY_LASTS_TIMES * seconds));
   await loop.close();
-  const full = await measured('as many as it takes', async (lasts) => ({ ...(await load(side.url, requests, lasts)), lateMs: undefined }), seconds);
+  const full = await measured('as many as it takes', async () => ({ ...(await load(side.url, requests, seconds)), lateMs: undefined }));
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
 }
 

@@ -54,7 +54,7 @@ async function fetchMetrics(url: string): Promise<string> {
   }
 }
 
-interface Sample {
+export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -63,7 +63,8 @@ interface Sample {
 const SAMPLE = /^(\w+)\{(.*)\} (\S+)$/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-function samplesIn(text: string): Sample[] {
+/** Those with labels, of a page of metrics. */
+export function samplesIn(text: string): Sample[] {
   return text.split('\n').flatMap((line) => {
     const [, name, labels, value] = SAMPLE.exec(line) ?? [];
     if (name === undefined) return [];

@@ -107,8 +107,7 @@ async function stories(): Promise<Story[]> {
 async function storiesOf(count: number, whole: Pick<Story, 'events' | 'mails'>): Promise<unknown[]> {
   const ended = async () => (await stories()).filter(({ events, mails }) => whole.events.every((event) => events.includes(event)) && mails >= whole.mails);
   await until(async () => (await ended()).length === count, `${count} orders to come to ${whole.events.at(-1)} and be told of`);
-  const underWay = await books.untilAtRest();
-  if (underWay.length > 0) throw new Error(`the shop does not come to rest: ${underWay.join('; ')}`);
+  await books.mustRest();
   return [...new Set((await ended()).map(({ events, mails }) => JSON.stringify({ events, mails })))].map((story) => JSON.parse(story) as unknown);
 }
 

@@ -69,6 +69,12 @@ export class Books {
     return this.#untilIdle(async () => this.#everywhere<Busy>((module) => [busyIn(module), ...(BUSY_ELSE[module] ?? [])].join(' union all '), String), patienceMs);
   }
 
+  /** @throws Error when something still is under way */
+  async mustRest(): Promise<void> {
+    const busy = await this.untilAtRest();
+    if (busy.length > 0) throw new Error(`the shop does not come to rest: ${busy.join('; ')}`);
+  }
+
   /** As `untilAtRest`, of one module. */
   async untilRelayed(module: string): Promise<Violations> {
     return this.#untilIdle(async () => this.#rowsAt<Busy>(this.#apart?.[module] ?? this.#adminUrl, busyIn(module), []), PATIENCE_MS);

@@ -1,5 +1,6 @@
 /** What a shop that is watched from outside holds: of its process, of its connections, of its tables. */
 import { platform } from 'node:os';
+import { samplesIn } from '../plan/traffic.ts';
 import type { Books } from './books.testing.ts';
 import type { Inside } from './inside.ts';
 import { levelsOff, type TableSizes, tablesLevelOff } from './level.testing.ts';
@@ -45,13 +46,14 @@ export async function holdings({ life, url }: RealShop, books: Books): Promise<H
 }
 
 /** @throws Error where the metrics say nothing of pools */
-export function ofPools(metrics: string): Pick<PoolUse, 'taken' | 'waiting'> {
-  const sum = (series: RegExp): number => {
-    const found = [...metrics.matchAll(series)];
-    if (found.length === 0) throw new Error(`no metric is ${series}`);
-    return found.reduce((all, [, value]) => all + Number(value), 0);
+function ofPools(metrics: string): Pick<PoolUse, 'taken' | 'waiting'> {
+  const samples = samplesIn(metrics);
+  const sum = (series: string, state?: string): number => {
+    const found = samples.filter(({ name, labels }) => name === series && (state === undefined || labels['state'] === state));
+    if (found.length === 0) throw new Error(`the metrics have no ${series}`);
+    return found.reduce((all, { value }) => all + value, 0);
   };
-  return { taken: sum(/^cleave_pool_connections\{[^}]*state="busy"[^}]*\} (\d+)$/gm), waiting: sum(/^cleave_pool_waiting\{[^}]*\} (\d+)$/gm) };
+  return { taken: sum('cleave_pool_connections', 'busy'), waiting: sum('cleave_pool_waiting') };
 }
 
 /**

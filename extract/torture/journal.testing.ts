@@ -62,7 +62,7 @@ export class Journal {
   }
 
   /** How much of what was acknowledged. */
-  get acknowledged(): Readonly<Record<string, number>> {
+  get acknowledged() {
     const { placements, payments, refunds, moves } = this;
     const count = (wishes: readonly Wish[]) => wishes.filter(({ outcome }) => outcome === 'acknowledged').length;
     const of = (verb: Move['verb']) => count(moves.filter((move) => move.verb === verb));

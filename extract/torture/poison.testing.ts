@@ -41,6 +41,14 @@ const SUBSCRIBERS = ['first', 'second'] as const;
 /** Milliseconds from the commit of each healthy event until it was handled. */
 type Waits = Readonly<Record<(typeof SUBSCRIBERS)[number], number[]>>;
 
+/** When the events of a half were committed. */
+interface Commits {
+  /** By the event's id. */
+  readonly committedAt: Map<string, number>;
+  /** Of what cannot be handled, by its aggregate's id. */
+  readonly poisonedAt: Map<string, number>;
+}
+
 /** Who handled what when, and which events cannot be handled by the first subscriber. */
 class Watch {
   readonly poison = new Set<string>();
@@ -103,12 +111,12 @@ class Run {
       const wait = startedAt + (n * 1_000) / rate - performance.now();
       if (wait > 0) await sleep(wait);
       const isPoisoned = half === 'poisoned' && this.#random.chance(percent / 100);
-      sent.push(this.#send(isPoisoned, isPoisoned ? poisonedAt : committedAt));
+      sent.push(this.#send(isPoisoned, { committedAt, poisonedAt }));
     }
     await Promise.all(sent);
     this.published += events;
     await this.#rest();
-    this.#countOvertaken(poisonedAt, committedAt);
+    this.#countOvertaken({ committedAt, poisonedAt });
     // A handler may have committed before the publisher heard of its own commit.
     const waits = (subscriber: string) => [...committedAt].map(([id, at]) => Math.max(0, this.#watch.handledAt.get(`${subscriber} ${id}`)! - at));
     return { first: waits('first'), second: waits('second') };
@@ -145,15 +153,15 @@ class Run {
     return deadLetters(db, outbox.schema, { limit: this.published });
   }
 
-  /** @param committedAt gets when it was, by the event; of what cannot be handled by the aggregate */
-  async #send(isPoisoned: boolean, committedAt: Map<string, number>): Promise<void> {
+  async #send(isPoisoned: boolean, { committedAt, poisonedAt }: Commits): Promise<void> {
     const id = uuidv7();
     if (isPoisoned) this.#watch.poison.add(id);
     const eventId = await this.#pair.hit(id);
-    committedAt.set(isPoisoned ? id : eventId, performance.now());
+    if (isPoisoned) poisonedAt.set(id, performance.now());
+    else committedAt.set(eventId, performance.now());
   }
 
-  #countOvertaken(poisonedAt: ReadonlyMap<string, number>, committedAt: ReadonlyMap<string, number>): void {
+  #countOvertaken({ committedAt, poisonedAt }: Commits): void {
     const { lastTriedAt, handledAt } = this.#watch;
     const healthy = [...committedAt].map(([id, at]) => ({ at, handled: handledAt.get(`first ${id}`)! }));
     this.#overtaken += [...poisonedAt].filter(([id, before]) => healthy.some(({ at, handled }) => at > before && handled < lastTriedAt.get(id)!)).length;

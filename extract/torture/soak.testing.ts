@@ -86,18 +86,13 @@ async function knee({ shop, books, stage, random }: Tools, { burstSeconds, progr
   const unkeyed = traffic(random, stage, CONNECTIONS * DIFFERENT).map(({ headers = {}, ...request }) => ({ ...request, headers: Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'idempotency-key')) }));
   const requests = Array.from({ length: CONNECTIONS }, (_, connection) => unkeyed.slice(connection * DIFFERENT, (connection + 1) * DIFFERENT));
   await load(shop.url, requests, burstSeconds);
-  await mustRest(books);
+  await books.mustRest();
   const startedAt = performance.now();
   const { answered: count, perSecond } = await load(shop.url, requests, burstSeconds);
-  await mustRest(books);
+  await books.mustRest();
   const found = (count * 1_000) / (performance.now() - startedAt);
   progress(`the knee: ${perSecond.toFixed()} requests a second were answered, ${found.toFixed()} with all that came of them`);
   return found;
-}
-
-async function mustRest(books: Books): Promise<void> {
-  const busy = await books.untilAtRest();
-  if (busy.length > 0) throw new Error(`the shop does not come to rest: ${busy.join('; ')}`);
 }
 
 async function send({ shop, stage, random }: Tools, rate: number, seconds: number): Promise<Answer[]> {

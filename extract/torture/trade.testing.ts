@@ -76,7 +76,7 @@ export async function duringTrade(options: TradeOptions, harm: (ordeal: Ordeal) 
 
 /** A shop that grants nothing loses nothing. */
 function somethingToLose({ acknowledged, summary }: Journal, harms: number): Finding {
-  const isMuch = acknowledged['orders']! >= harms && (harms < OFTEN || Object.values(acknowledged).every((n) => n > 0));
+  const isMuch = acknowledged.orders >= harms && (harms < OFTEN || Object.values(acknowledged).every((n) => n > 0));
   return holds('there was something to lose, of everything that customers do', isMuch, `acknowledged were ${summary}`);
 }
 

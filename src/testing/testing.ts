@@ -1,7 +1,6 @@
 /** What tests use: a whole shop on a database of its own, driven through its public doors. */
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { Call } from '../calls/call.ts';
@@ -20,6 +19,7 @@ import { type KernelSettings, kernelSettings } from '../settings/kernel-settings
 import { cloneDatabase, emptyDatabase, TEST_ROLE_PREFIX, type TestDatabase } from './database.ts';
 import { testAdmin, testEnvironment, wireAsked } from './environment.ts';
 import type { TestScope } from './scope.ts';
+import { until } from './until.ts';
 
 export { discoverModules } from '../host/discover.ts';
 export { shopProcesses } from './child-process.ts';
@@ -69,9 +69,6 @@ export interface SignedIn {
 }
 
 const PASSWORD = 'a long enough password';
-/** What takes long is looked for less often: looking takes time from what is waited for. */
-const LEAST_PAUSE_MS = 5;
-const MOST_PAUSE_MS = 50;
 
 /** Starts the shop in another shape than one process: the file that CLEAVE_PLACEMENT names exports one as `place`. */
 export type Place = (t: TestScope, options: TestShopOptions) => Promise<TestShop>;
@@ -170,13 +167,7 @@ export class TestShop {
 
   /** Polls until `check` answers something truthy, and answers that. */
   async until<T>(check: () => Promise<T | undefined | null | false | 0 | ''> | T | undefined | null | false | 0 | '', what: string, timeoutMs = 10_000): Promise<T> {
-    const deadline = Date.now() + timeoutMs;
-    for (let pauseMs = LEAST_PAUSE_MS; ; pauseMs = Math.min(MOST_PAUSE_MS, pauseMs * 1.5)) {
-      const last: unknown = await check();
-      if (last) return last as T;
-      if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}; the last look answered ${JSON.stringify(last)}`);
-      await sleep(pauseMs);
-    }
+    return until(check, what, timeoutMs);
   }
 
   /** A customer who has just registered and signed in. */
