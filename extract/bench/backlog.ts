@@ -8,7 +8,7 @@ const SURE_AFTER_MS = 250;
 const PATIENCE_MS = 120_000;
 
 const BUSY = `select exists (select from orders_outbox.saga where name = 'fulfilment' and wake_at <= now())
-    or exists (select from orders_outbox.job where name = 'events' and state < 'active') as busy`;
+    or exists (select from orders_outbox.job where state < 'active') as busy`;
 
 const WORK = `select
     (select count(*)::int from orders.customer_order) as orders,

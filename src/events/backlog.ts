@@ -1,6 +1,5 @@
 /** What publishers still owe their subscribers, read from where it stands: outboxes, parked events and inboxes. */
 import type { Sql } from '../database/database.ts';
-import { EVENTS_QUEUE } from '../database/kernel-tables.ts';
 import { MOST_IN_FLIGHT } from './relay.ts';
 
 /** One publisher's events on their way to one subscriber. */
@@ -78,8 +77,9 @@ async function parkedEvents({ from, outbox, subscriber, types }: Way): Promise<{
   return row!;
 }
 
+/** Not by the queue's name, of which there is one: that would be looked up in the primary key, among all that is kept. */
 function untried(outbox: string): string {
-  return `from ${outbox}.job where name = '${EVENTS_QUEUE}' and state < 'active' and data->>'type' = any($2)
+  return `from ${outbox}.job where state < 'active' and data->>'type' = any($2)
     and not exists (select from ${outbox}.event_delivery where subscriber = $1 and event_id = job.id)`;
 }
 

@@ -12,6 +12,10 @@ import { retention } from '../host/retention.ts';
 const migrations = join(import.meta.dirname, '..', 'testing', 'fixtures', 'migrations');
 const shop = await testShop(t, { modules: pingPong(), migrations });
 const { db, outbox } = shop.module('ping');
+/** Of some 1,500 that the events of the test fill, their indexes included. */
+const MOST_PAGES = 150;
+/** As the relay reads. */
+const READ = 500;
 const forget = async () => retention(db, outbox).run(Call.root('test', 10_000));
 
 t.test('an event stands in the outbox as if pg-boss had written it', async (t) => {
@@ -32,6 +36,40 @@ t.test('an event stands in the outbox as if pg-boss had written it', async (t) =
   t.equal(expected['state'], 'created');
   for (const event of [first, second]) t.strictSame(await stored(event.id), { ...expected, id: event.id, data: event });
   await client.query('rollback');
+  client.release();
+});
+
+t.test('of the events that are kept a look reads none, nor of those that were done a moment ago', async (t) => {
+  const { schema, pool } = outbox;
+  const [relay] = await shop.sql<{ epoch: number }>('ping_outbox', `select value::int as epoch from note where key = 'relay'`);
+  const queries = t.capture(pool, 'query', pool.query);
+  await outbox.pending(READ, [], relay!.epoch);
+  const text = queries().map(({ args }) => String(args[0])).find((query) => query.includes('order by id limit'))!;
+  const client = await pool.connect();
+  await client.query(`prepare look (int, uuid[], int) as ${text}`);
+  const pagesRead = async () => {
+    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(`explain (analyze, buffers, format json) execute look (${READ}, '{}', ${relay!.epoch})`);
+    const { Plan } = rows[0]!['QUERY PLAN'][0];
+    t.notMatch(JSON.stringify(Plan), /Bitmap/, 'it follows the index');
+    return Plan['Shared Hit Blocks']! + Plan['Shared Read Blocks']!;
+  };
+  // Planned when there is hardly anything: for these values, as the first few times, and once for all, as a connection that lasts does.
+  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+    await client.query(`set plan_cache_mode = ${mode}`);
+    await pagesRead();
+  }
+  // In one transaction: the relay is not to see them.
+  await client.query('begin');
+  await client.query(`insert into ${schema}.job (name, data) select 'events', '{"done": true}' from generate_series(1, 20000)`);
+  await client.query(`update ${schema}.job set state = 'completed', completed_on = now() where data ? 'done'`);
+  await client.query('commit');
+  // It meets those that are dead, and tells the index.
+  await pagesRead();
+  t.ok((await pagesRead()) < MOST_PAGES, 'without statistics');
+  await shop.sql('ping_outbox', 'analyze job');
+  t.ok((await pagesRead()) < MOST_PAGES, 'with statistics');
+  await client.query('deallocate look');
+  await client.query('reset plan_cache_mode');
   client.release();
 });
 
