@@ -25,7 +25,8 @@ import { scenarios } from './scenarios.ts';
 import { type Server, startServer } from './server.ts';
 import { setStage, type Stage, startShop } from './shop.ts';
 import { type Side, startSide, stopSides } from './side.ts';
-import { SIGNING_IN, storm } from './storm.ts';
+import { SIGNING_IN } from './sign-ins.ts';
+import { storm } from './storm.ts';
 import { tracingCost } from './tracing-cost.ts';
 import { ofCalls, ofEvents, ofGateway, ofLatency, ofLatencyApart, ofMemory, ofOutbox, ofOverload, ofRemoteCalls, ofSize, ofStorm, ofTracing } from './verdicts.ts';
 

@@ -3,7 +3,6 @@
  * shop that has room, and to as many orders as the shop takes. A loop of the lowest priority in the place of the sign-ins tells how
  * much of it is nothing but a processor that is busy. Each of them goes first in every third round.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startBusyLoop } from './busy-loop.ts';
 import type { Contender } from './compare.ts';
 import { quantile, type Spread, spreadOf } from './figures.ts';
@@ -12,7 +11,8 @@ import { openLoop, timesOf, waits } from './open-loop.ts';
 import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
 import type { Side } from './side.ts';
-import { CUSTOMERS, type Stage } from './shop.ts';
+import { SIGNING_IN, type SignedIn, startSignIns } from './sign-ins.ts';
+import type { Stage } from './shop.ts';
 
 /** Medians over the rounds. */
 export interface Checkout {
@@ -21,8 +21,8 @@ export interface Checkout {
   readonly p99: number;
   /** Orders that were answered. */
   readonly perSecond: number;
-  /** At a steady rate the milliseconds that the load generator was late, 99th percentile: they are in the others. */
-  readonly lateMs: number | undefined;
+  /** At a steady rate the milliseconds that the load generator was late, which are in the others, and those from when it sent: 99th percentiles. */
+  readonly generator: { readonly late: number; readonly sent: number } | undefined;
 }
 
 export interface Weathered {
@@ -45,9 +45,6 @@ export interface Storm {
 
 /** A fifth of what two cores can do: a shop that is busy and has room. */
 export const ORDERS_PER_SECOND = 200;
-/** More than wait for their turn, so that there is never a moment without a hash. */
-export const SIGNING_IN = 32;
-const REFUSED_WAITS_MS = 100;
 /** Rounds at the steady rate, of few orders, are this many times as long as asked for: of a thousand orders the ten slowest would be one pause of the machine. */
 const STEADY_LASTS_TIMES = 2;
 
@@ -88,25 +85,22 @@ export async function storm(
   const loop = openLoop(side.url);
   const atSteadyRate = async (lasts: number): Promise<Checkout> => {
     const answers = await loop.send(requests.flat(), ORDERS_PER_SECOND, lasts);
-    return { ...timesOf(answers), perSecond: ORDERS_PER_SECOND, lateMs: waits(answers, 'lateMs').p99 };
+    return { ...timesOf(answers), perSecond: ORDERS_PER_SECOND, generator: { late: waits(answers, 'lateMs').p99, sent: quantile(answers.map(({ ms, lateMs }) => ms - lateMs), 0.99) } };
   };
   await load(side.url, requests, warmUp);
   await backlog.drained();
   await amidSignIns(side, { checked: 0, refused: 0, seconds: 0 }, async () => atSteadyRate(warmUp));
   const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => atSteadyRate(STEADY_LASTS_TIMES * seconds));
   await loop.close();
-  const full = await measured('as many as it takes', async () => ({ ...(await load(side.url, requests, seconds)), lateMs: undefined }));
+  const full = await measured('as many as it takes', async () => ({ ...(await load(side.url, requests, seconds)), generator: undefined }));
   return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
 }
 
-interface Counts {
-  checked: number;
-  refused: number;
-  seconds: number;
-}
+/** Of all the rounds, added up. */
+type Counts = { -readonly [what in keyof SignedIn]: number };
 
 async function amidSignIns(side: Side, counts: Counts, checkout: () => Promise<Checkout>): Promise<Checkout> {
-  const signIns = startSignIns(side);
+  const signIns = await startSignIns(side.url);
   const result = await checkout();
   const { checked, refused, seconds } = await signIns.stop();
   counts.checked += checked;
@@ -123,39 +117,10 @@ async function amidBusyLoop(checkout: () => Promise<Checkout>): Promise<Checkout
   return [result];
 }
 
-interface SignIns {
-  stop(): Promise<Counts>;
-}
-
-function startSignIns({ url }: Side): SignIns {
-  const counted = { checked: 0, refused: 0 };
-  const started = performance.now();
-  let over = false;
-  const signIn = async (number: number): Promise<void> => {
-    const { username, password } = CUSTOMERS[number % CUSTOMERS.length]!;
-    while (!over) {
-      const response = await fetch(`${url}/api/v1/users/authenticate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
-      await response.arrayBuffer();
-      if (response.status === 200) counted.checked += 1;
-      else if (response.status === 503 || response.status === 504) counted.refused += 1;
-      else throw new Error(`a sign-in was answered ${response.status}`);
-      if (response.status !== 200) await sleep(REFUSED_WAITS_MS);
-    }
-  };
-  const all = Promise.all(Array.from({ length: SIGNING_IN }, async (_, number) => signIn(number)));
-  return {
-    async stop() {
-      over = true;
-      const seconds = (performance.now() - started) / 1_000;
-      const { checked, refused } = counted;
-      await all;
-      return { checked, refused, seconds };
-    },
-  };
-}
-
 function median(rounds: readonly Checkout[]): Checkout {
   const of = (figure: (round: Checkout) => number): number => quantile(rounds.map(figure), 0.5);
-  const late = rounds.flatMap(({ lateMs }) => lateMs ?? []);
-  return { p50: of(({ p50 }) => p50), p99: of(({ p99 }) => p99), perSecond: of(({ perSecond }) => perSecond), lateMs: late.length > 0 ? quantile(late, 0.5) : undefined };
+  const generators = rounds.flatMap(({ generator }) => generator ?? []);
+  const late = generators.map((generator) => generator.late);
+  const sent = generators.map((generator) => generator.sent);
+  return { p50: of(({ p50 }) => p50), p99: of(({ p99 }) => p99), perSecond: of(({ perSecond }) => perSecond), generator: generators.length > 0 ? { late: quantile(late, 0.5), sent: quantile(sent, 0.5) } : undefined };
 }

@@ -10,7 +10,8 @@ import { NORMAL_AFTER_MS, type Overload, TIMES } from './overload.ts';
 import { QUESTIONS } from './questions.ts';
 import type { RemoteCalls } from './remote-call.ts';
 import { atLeast, atMost, type Finding, told } from './report.ts';
-import { ORDERS_PER_SECOND, SIGNING_IN, type Storm } from './storm.ts';
+import { SIGNING_IN } from './sign-ins.ts';
+import { type Checkout, ORDERS_PER_SECOND, type Storm } from './storm.ts';
 import type { TracingCost } from './tracing-cost.ts';
 
 const MOST_CALL_US = 2;
@@ -80,11 +81,19 @@ export function ofStorm({ steady, full, checksPerSecond, refusedPerSecond }: Sto
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
       atMost('  p99 beside that without sign-ins, median of the rounds', ratio.median, 'x', MOST_STORM_RATIO),
       told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
-      ...(during.lateMs === undefined ? [] : [told('  the load generator was late by, ms p99, without / with sign-ins', `${alone.lateMs!.toFixed(1)} / ${during.lateMs.toFixed(1)}`)]),
+      ...generators(alone, during),
       ...(alone.perSecond === during.perSecond ? [] : [told('  answers/s without / with sign-ins', `${alone.perSecond.toFixed()} / ${during.perSecond.toFixed()}`)]),
       ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
     ]),
     told('passwords checked / sign-ins refused meanwhile', `${checksPerSecond.toFixed()}/s / ${refusedPerSecond.toFixed()}/s`),
+  ];
+}
+
+function generators({ generator: without }: Checkout, { generator: amid }: Checkout): Finding[] {
+  if (!without || !amid) return [];
+  return [
+    told('  from when they were sent, ms p99, without / with sign-ins', `${without.sent.toFixed(1)} / ${amid.sent.toFixed(1)}`),
+    told('  the load generator was late by, ms p99, without / with sign-ins', `${without.late.toFixed(1)} / ${amid.late.toFixed(1)}`),
   ];
 }
 

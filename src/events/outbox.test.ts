@@ -44,7 +44,7 @@ t.test('of the events that are kept a look reads none, nor of those that were do
   const [relay] = await shop.sql<{ epoch: number }>('ping_outbox', `select value::int as epoch from note where key = 'relay'`);
   const queries = t.capture(pool, 'query', pool.query);
   await outbox.pending(READ, [], relay!.epoch);
-  const text = queries().map(({ args }) => String(args[0])).find((query) => query.includes('order by id limit'))!;
+  const text = queries().map(({ args }) => args[0] as unknown).find((query): query is string => typeof query === 'string' && query.includes('order by id limit'))!;
   const client = await pool.connect();
   await client.query(`prepare look (int, uuid[], int) as ${text}`);
   const pagesRead = async () => {
