@@ -39,8 +39,8 @@ t.test('on one data folder', async (t) => {
     t.same(await query(embedded.url, 'select id from kept'), [{ id: 7 }]);
     t.same(await settings(embedded.url, 'fsync', 'synchronous_commit', 'full_page_writes'), ['on', 'on', 'on']);
     t.same([512, 4_096, 65_536].map(bufferMiB), [128, 512, 1_024], 'an eighth of the memory for what is read often, within bounds');
-    const [buffers] = await query(embedded.url, "select pg_size_bytes(current_setting('shared_buffers')) / 2 ^ 20 as mib");
-    t.ok(Number(buffers!.mib) >= 128 && Number(buffers!.mib) <= 1_024);
+    const [buffers] = await query<{ mib: number }>(embedded.url, "select pg_size_bytes(current_setting('shared_buffers')) / 2 ^ 20 as mib");
+    t.ok(buffers!.mib >= 128 && buffers!.mib <= 1_024);
   });
 
   await t.test('a server left over by a killed process is found and adopted', async (t) => {
