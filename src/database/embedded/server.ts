@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartError } from '../../settings/start-error.ts';
 import type { Binaries } from './binaries.ts';
@@ -22,10 +21,6 @@ const RETRY_MS = 200;
 const mayPass = /Address already in use|could not bind|shared memory block .* is still in use/;
 const LAST_CONNECTIONS_MS = 1_000;
 const MAX_LOG_BYTES = 10_000_000;
-/** PostgreSQL's default. */
-const LEAST_BUFFER_MIB = 128;
-/** Holds the catalog of a million products. */
-const MOST_BUFFER_MIB = 1_024;
 
 /** Nothing of our environment reaches PostgreSQL: variables such as PGPORT would change what it does. */
 const environment = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
@@ -105,20 +100,6 @@ async function launch(home: Home, binaries: Binaries, port: number, durable: boo
   return false;
 }
 
-/**
- * PostgreSQL's own advice is a quarter of the machine, but the shop is on it as well. What no data has filled takes no memory.
- * @returns MiB for `shared_buffers`
- */
-export function bufferMiB(memory: number): number {
-  return Math.max(LEAST_BUFFER_MIB, Math.min(MOST_BUFFER_MIB, Math.floor(memory / 8)));
-}
-
-/** What this process may use, a container's limit included. */
-function memoryMiB(): number {
-  const limit = process.constrainedMemory();
-  return Math.min(totalmem(), limit > 0 ? limit : Number.POSITIVE_INFINITY) / 2 ** 20;
-}
-
 function settings(port: number, durable: boolean): string[] {
   const values: Record<string, string | number> = {
     listen_addresses: HOST,
@@ -126,7 +107,7 @@ function settings(port: number, durable: boolean): string[] {
     unix_socket_directories: '',
     // Tests start several shops at a time, each with 60 connections or so.
     max_connections: durable ? 200 : 400,
-    shared_buffers: `${durable ? bufferMiB(memoryMiB()) : LEAST_BUFFER_MIB}MB`,
+    shared_buffers: '128MB',
     // Later issues move modules by logical replication.
     wal_level: 'logical',
     random_page_cost: 1.1,
