@@ -115,7 +115,7 @@ async function measure(database: Server): Promise<void> {
   });
   await section('outbox', async () => {
     progress('Orders with and without their event …');
-    return ofOutbox(kept('outbox', await outboxCost(stage, options, progress)));
+    return ofOutbox(kept('outbox', await outboxCost(stage, options, async () => database.checkpoint(), progress)));
   });
   await section('tracing', async () => {
     progress('Tracing, switched off and on …');

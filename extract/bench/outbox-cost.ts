@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { discoverModules } from '../../src/host/discover.ts';
 import { Ownership } from '../../src/host/ownership.ts';
-import { quantile } from './figures.ts';
+import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load } from './load.ts';
 import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
@@ -13,6 +13,8 @@ export interface OutboxCost {
   /** Orders a second; medians over the rounds. */
   readonly published: number;
   readonly unpublished: number;
+  /** With their event beside without it, round by round: what else the machine does in that minute slows both. */
+  readonly ratio: Spread;
 }
 
 interface Shop {
@@ -20,21 +22,25 @@ interface Shop {
   readonly ownership: Ownership;
 }
 
-export async function outboxCost(stage: Stage, { rounds, seconds, warmUp, profile }: Pick<Options, 'rounds' | 'seconds' | 'warmUp' | 'profile'>, progress: (line: string) => void): Promise<OutboxCost> {
+export async function outboxCost(stage: Stage, { rounds, seconds, warmUp, profile }: Pick<Options, 'rounds' | 'seconds' | 'warmUp' | 'profile'>, prepare: () => Promise<void>, progress: (line: string) => void): Promise<OutboxCost> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
-  const [published, unpublished] = [await start(stage, 'published', profile), await start(stage, 'unpublished', profile)];
+  const shops = { published: await start(stage, 'published', profile), unpublished: await start(stage, 'unpublished', profile) };
   const perSecond = { published: [] as number[], unpublished: [] as number[] };
-  for (const { side } of [published, unpublished]) await load(side.url, requests, warmUp / 2);
+  for (const { side } of Object.values(shops)) await load(side.url, requests, warmUp / 2);
   for (let round = 1; round <= rounds; round += 1) {
-    perSecond.published.push((await load(published.side.url, requests, seconds)).perSecond);
-    perSecond.unpublished.push((await load(unpublished.side.url, requests, seconds)).perSecond);
+    // Each goes first every other time.
+    for (const events of round % 2 === 1 ? (['published', 'unpublished'] as const) : (['unpublished', 'published'] as const)) {
+      await prepare();
+      perSecond[events].push((await load(shops[events].side.url, requests, seconds)).perSecond);
+    }
     progress(`POST /orders, round ${round}: ${perSecond.published.at(-1)!.toFixed()}/s with the event, ${perSecond.unpublished.at(-1)!.toFixed()}/s without`);
   }
-  for (const { side, ownership } of [published, unpublished]) {
+  for (const { side, ownership } of Object.values(shops)) {
     await side.stop();
     await ownership.stop();
   }
-  return { published: quantile(perSecond.published, 0.5), unpublished: quantile(perSecond.unpublished, 0.5) };
+  const ratio = spreadOf(perSecond.published.map((published, index) => published / perSecond.unpublished[index]!));
+  return { published: quantile(perSecond.published, 0.5), unpublished: quantile(perSecond.unpublished, 0.5), ratio };
 }
 
 /** A shop in which nobody handles events: this process owns its modules and does nothing with them. */

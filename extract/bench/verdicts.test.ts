@@ -1,6 +1,6 @@
 /** Whatever is demanded of the shop is missed where it is not reached: no figure is only told. */
 import t from 'tap';
-import { ofOverload, ofStorm, ofTracing } from './verdicts.ts';
+import { ofOutbox, ofOverload, ofStorm, ofTracing } from './verdicts.ts';
 
 const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, perSecond: 1, generator: { late: 0, sent: p99 } });
 const same = (ratio: number) => ({ median: ratio, min: ratio, max: ratio });
@@ -30,6 +30,11 @@ t.test('overload must be refused soon, and be over when it is over', async (t) =
   t.same(missed(ofOverload({ ...good, refused: { ...times(40), p999: 51 } })), ['the others are refused within, p99.9']);
   t.same(missed(ofOverload({ ...good, after: times(31) })), ['10 s after it, p99 beside that before it']);
   t.same(missed(ofOverload({ ...good, wrongAfter: 1 })), ['10 s after it, orders not taken']);
+});
+
+t.test('the outbox may take a fifth of the orders', async (t) => {
+  t.same(missed(ofOutbox({ published: 1, unpublished: 1, ratio: same(0.8) })), []);
+  t.same(missed(ofOutbox({ published: 1, unpublished: 1, ratio: same(0.79) })), ['with its event beside that, median of the rounds']);
 });
 
 t.test('tracing that is switched off may take half a percent of a request', async (t) => {

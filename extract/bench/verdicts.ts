@@ -113,10 +113,11 @@ export function ofOverload({ peak, goodput, taken, refused, late, before, after,
   ];
 }
 
-export function ofOutbox({ published, unpublished }: OutboxCost): Finding[] {
+export function ofOutbox({ published, unpublished, ratio }: OutboxCost): Finding[] {
   return [
-    told('POST /orders without handling, answers/s, without its event', unpublished.toFixed()),
-    atLeast('  with its event, beside that', published / unpublished, 'x', LEAST_WITH_OUTBOX),
+    told('POST /orders without handling, answers/s, without / with its event', `${unpublished.toFixed()} / ${published.toFixed()}`),
+    atLeast('  with its event beside that, median of the rounds', ratio.median, 'x', LEAST_WITH_OUTBOX),
+    told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
   ];
 }
 
