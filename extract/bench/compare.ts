@@ -4,6 +4,7 @@ import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load, type Requests } from './load.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Side } from './side.ts';
+import { turnsOf } from './turns.ts';
 
 export interface Contender {
   readonly side: Side;
@@ -60,8 +61,7 @@ export async function compare(shop: Contender, yardstick: Contender, options: Co
   }
   const rounds = { shop: [] as Round[], yardstick: [] as Round[] };
   for (let number = 1; number <= options.rounds; number += 1) {
-    // Each goes first every other time.
-    for (const who of number % 2 === 1 ? (['shop', 'yardstick'] as const) : (['yardstick', 'shop'] as const)) {
+    for (const who of turnsOf(['shop', 'yardstick'] as const, number - 1)) {
       rounds[who].push(await round(who === 'shop' ? shop : yardstick, options));
     }
     progress(`${scenario.title}, round ${number}: ${rounds.shop.at(-1)!.perSecond.toFixed()}/s beside ${rounds.yardstick.at(-1)!.perSecond.toFixed()}/s`);

@@ -8,6 +8,7 @@ import type { Options } from './options.ts';
 import { scenarios } from './scenarios.ts';
 import type { Stage } from './shop.ts';
 import { type Side, startSide } from './side.ts';
+import { turnsOf } from './turns.ts';
 
 export interface OutboxCost {
   /** Orders a second; medians over the rounds. */
@@ -28,8 +29,7 @@ export async function outboxCost(stage: Stage, { rounds, seconds, warmUp, profil
   const perSecond = { published: [] as number[], unpublished: [] as number[] };
   for (const { side } of Object.values(shops)) await load(side.url, requests, warmUp / 2);
   for (let round = 1; round <= rounds; round += 1) {
-    // Each goes first every other time.
-    for (const events of round % 2 === 1 ? (['published', 'unpublished'] as const) : (['unpublished', 'published'] as const)) {
+    for (const events of turnsOf(['published', 'unpublished'] as const, round - 1)) {
       await prepare();
       perSecond[events].push((await load(shops[events].side.url, requests, seconds)).perSecond);
     }

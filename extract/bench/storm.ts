@@ -13,6 +13,7 @@ import { scenarios } from './scenarios.ts';
 import type { Side } from './side.ts';
 import { SIGNING_IN, type SignedIn, startSignIns } from './sign-ins.ts';
 import type { Stage } from './shop.ts';
+import { turnsOf } from './turns.ts';
 
 /** Medians over the rounds. */
 export interface Checkout {
@@ -66,8 +67,7 @@ export async function storm(
     const turns = Object.keys(inTurn) as (keyof typeof inTurn)[];
     const results: Record<keyof typeof inTurn, Checkout[]> = { alone: [], during: [], besideLoop: [] };
     for (let round = 0; round < rounds; round += 1) {
-      for (let turn = 0; turn < turns.length; turn += 1) {
-        const name = turns[(round + turn) % turns.length]!;
+      for (const name of turnsOf(turns, round)) {
         await backlog.drained();
         await prepare();
         results[name].push(...(await inTurn[name]()));
