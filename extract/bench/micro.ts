@@ -17,6 +17,7 @@ import { idleUsage } from './idle-memory.ts';
 import { CONNECTIONS } from './load.ts';
 import { outboxCost } from './outbox-cost.ts';
 import { overload, TIMES } from './overload.ts';
+import { joinOneGroup } from './one-group.ts';
 import { type Options, type Part, parts, readOptions, usage } from './options.ts';
 import { type Machine, type Section, writePage } from './page.ts';
 import { type Finding, ofComparison, table } from './report.ts';
@@ -36,8 +37,8 @@ const sections = new Map<Part, Section>();
 /** Everything that was measured, for machines. */
 const results: Record<string, unknown> = {};
 const loadBefore = loadavg()[0]!;
-const server = await startServer();
-const machine: Machine = { node: process.version, postgresql: server.version, cores: cpus().length, processor: cpus()[0]?.model ?? 'unknown' };
+const server = await startServer(await joinOneGroup());
+const machine: Machine = { node: process.version, postgresql: server.version, cores: cpus().length, processor: cpus()[0]?.model ?? 'unknown', grouping: server.grouping };
 try {
   await measure(server);
 } catch (error) {
@@ -200,7 +201,7 @@ function print(): void {
     return;
   }
   if (measured.length === 0) return;
-  process.stdout.write(`\nNode ${machine.node}, PostgreSQL ${machine.postgresql}, ${machine.cores} x ${machine.processor}; load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after\n`);
+  process.stdout.write(`\nNode ${machine.node}, PostgreSQL ${machine.postgresql}, all ${machine.grouping}, ${machine.cores} x ${machine.processor}; load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after\n`);
   process.stdout.write(`${CONNECTIONS} connections, closed loop; median (min-max) of ${options.rounds} rounds of ${options.seconds} s\n\n`);
   process.stdout.write(`${table(measured.flatMap(({ findings }) => findings))}\n`);
 }

@@ -7,7 +7,7 @@ import { atMost, told } from './report.ts';
 const section: Section = {
   part: 'outbox',
   at: new Date('2026-11-29T11:30:00Z'),
-  machine: { node: 'v24.0.0', postgresql: '18.4', cores: 2, processor: 'Abacus' },
+  machine: { node: 'v24.0.0', postgresql: '18.4', cores: 2, processor: 'Abacus', grouping: 'in one group' },
   rounds: 3,
   seconds: 5,
   loadBefore: 0.52,
@@ -21,7 +21,7 @@ t.test('a part that was measured anew replaces its figures and leaves everything
   t.match(written, /^before\n/);
   t.match(written, /\nafter\n$/);
   t.notMatch(written, 'old');
-  t.match(written, '2026-11-29 11:30 UTC, 2 x Abacus, load average 0.5 before the run and 2.0 at the end, Node v24.0.0, PostgreSQL 18.4; rounds: 3 of 5 s.');
+  t.match(written, '2026-11-29 11:30 UTC, 2 x Abacus, load average 0.5 before the run and 2.0 at the end, Node v24.0.0, PostgreSQL 18.4, all in one group; rounds: 3 of 5 s.');
   t.match(written, '| … half of them |  |  | 50.00 ms | <= 60 ms | held |');
   t.equal(withSection(written, section), written, 'as often as one likes');
 });

@@ -4,6 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Grouping } from './one-group.ts';
 import { type Part, parts } from './options.ts';
 import type { Finding } from './report.ts';
 
@@ -12,6 +13,7 @@ export interface Machine {
   readonly postgresql: string;
   readonly cores: number;
   readonly processor: string;
+  readonly grouping: Grouping;
 }
 
 /** A part that has been measured. */
@@ -55,13 +57,13 @@ function markers(part: Part): { begin: string; end: string } {
 }
 
 function textOf({ part, at, machine, rounds, seconds, loadBefore, loadAfter, findings }: Section): string {
-  const { node, postgresql, cores, processor } = machine;
+  const { node, postgresql, cores, processor, grouping } = machine;
   const when = `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   const how = WITHOUT_ROUNDS.includes(part) ? '' : `; rounds: ${rounds} of ${seconds} s`;
   const rows = findings.map((finding) => `| ${cellsOf(finding).join(' | ')} |`);
   return [
     ...(loadBefore > cores ? ['**The machine was busy with other things when this was measured: times and rates say little, ratios more.**', ''] : []),
-    `${when}, ${cores} x ${processor}, load average ${loadBefore.toFixed(1)} before the run and ${loadAfter.toFixed(1)} at the end, Node ${node}, PostgreSQL ${postgresql}${how}.`,
+    `${when}, ${cores} x ${processor}, load average ${loadBefore.toFixed(1)} before the run and ${loadAfter.toFixed(1)} at the end, Node ${node}, PostgreSQL ${postgresql}, all ${grouping}${how}.`,
     '',
     '| what | Cleave | yardstick | result | floor | |',
     '|---|---|---|---|---|---|',

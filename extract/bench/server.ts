@@ -6,9 +6,12 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbedded } from '../../src/database/embedded/embedded.ts';
 import { alsoOnSignal } from './also-on-signal.ts';
+import { asSessionsAre, type Grouped, type Grouping } from './one-group.ts';
 
 export interface Server {
   readonly version: string;
+  /** How it shares processors with the shops that are measured on it, unless DATABASE_URL names it. */
+  readonly grouping: Grouping;
   /** Begins the names of the roles that the shop makes here; gone with the server's databases. */
   readonly rolePrefix: string;
   /** @returns the new database's connection string */
@@ -19,21 +22,24 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** The server that DATABASE_URL names, or an embedded one, as durable as the shop's own, in a folder for temporary files. */
-export async function startServer(): Promise<Server> {
+/**
+ * The server that DATABASE_URL names, or an embedded one, as durable as the shop's own, in a folder for temporary files.
+ * @param group is left when the server has stopped
+ */
+export async function startServer(group: Grouped = asSessionsAre): Promise<Server> {
   const given = process.env['DATABASE_URL'];
-  if (given) return serverAt(given, async () => undefined);
+  if (given) return serverAt(given, group, async () => undefined);
   const dataDir = await mkdtemp(join(tmpdir(), 'cleave-bench-'));
   // Where we are root, the database runs as another user, who must get in.
   await chmod(dataDir, 0o755);
   const embedded = await startEmbedded({ dataDir });
-  return serverAt(embedded.url, async () => {
+  return serverAt(embedded.url, group, async () => {
     await embedded.stop();
     await rm(dataDir, { recursive: true, force: true });
   });
 }
 
-async function serverAt(url: string, stop: () => Promise<void>): Promise<Server> {
+async function serverAt(url: string, { grouping, leave }: Grouped, stop: () => Promise<void>): Promise<Server> {
   const run = `cleavebench_${randomBytes(3).toString('hex')}_`;
   const made: string[] = [];
   const admin = new pg.Client({ connectionString: url, application_name: 'cleave:bench' });
@@ -41,6 +47,7 @@ async function serverAt(url: string, stop: () => Promise<void>): Promise<Server>
   const { rows } = await admin.query<{ server_version: string }>('show server_version');
   return {
     version: rows[0]!.server_version,
+    grouping,
     rolePrefix: run,
     async create(name, template) {
       await admin.query(`create database ${run}${name}${template ? ` template ${run}${template}` : ''}`);
@@ -56,6 +63,7 @@ async function serverAt(url: string, stop: () => Promise<void>): Promise<Server>
       for (const { rolname } of roles.rows) await admin.query(`drop role ${rolname}`);
       await admin.end();
       await stop();
+      await leave();
     }),
   };
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Pool } from 'undici';
 import { CUSTOMERS } from './shop.ts';
 
 export interface SignedIn {
@@ -44,19 +45,20 @@ async function message(child: ChildProcess): Promise<unknown> {
 }
 
 async function signIn(url: string): Promise<void> {
+  const pool = new Pool(url, { connections: SIGNING_IN });
   const counted = { checked: 0, refused: 0 };
   const started = performance.now();
   let over = false;
   const repeatedly = async (number: number): Promise<void> => {
     const { username, password } = CUSTOMERS[number % CUSTOMERS.length]!;
     while (!over) {
-      const response = await fetch(`${url}/api/v1/users/authenticate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
-      await response.arrayBuffer();
-      if (response.status === 200) counted.checked += 1;
-      else if (response.status === 503 || response.status === 504) counted.refused += 1;
-      else throw new Error(`a sign-in was answered ${response.status}`);
+      const { statusCode, body } = await pool.request({ path: '/api/v1/users/authenticate', method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ username, password }) });
+      await body.dump();
+      if (statusCode === 200) counted.checked += 1;
+      else if (statusCode === 503 || statusCode === 504) counted.refused += 1;
+      else throw new Error(`a sign-in was answered ${statusCode}`);
       if (counted.checked + counted.refused === 1) process.send!('begun');
-      if (response.status !== 200) await sleep(REFUSED_WAITS_MS);
+      if (statusCode !== 200) await sleep(REFUSED_WAITS_MS);
     }
   };
   const all = Promise.all(Array.from({ length: SIGNING_IN }, async (_, number) => repeatedly(number)));

@@ -1,6 +1,6 @@
 /**
- * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to orders at a steady rate, in a
- * shop that has room, and to as many orders as the shop takes. A loop of the lowest priority in the place of the sign-ins tells how
+ * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to a fifth of the orders that the shop
+ * can take, so to a shop that has room, and to as many as it takes. A loop of the lowest priority in the place of the sign-ins tells how
  * much of it is nothing but a processor that is busy. Each of them goes first in every third round.
  */
 import { startBusyLoop } from './busy-loop.ts';
@@ -36,6 +36,8 @@ export interface Weathered {
 }
 
 export interface Storm {
+  /** The steady rate. */
+  readonly ordersPerSecond: number;
   readonly steady: Weathered;
   readonly full: Weathered;
   /** Password checks a second that were made meanwhile. */
@@ -44,8 +46,8 @@ export interface Storm {
   readonly refusedPerSecond: number;
 }
 
-/** A fifth of what two cores can do: a shop that is busy and has room. */
-export const ORDERS_PER_SECOND = 200;
+/** Of what it can take: a shop that is busy and has room. */
+const STEADY_SHARE = 0.2;
 /** Rounds at the steady rate, of few orders, are this many times as long as asked for: of a thousand orders the ten slowest would be one pause of the machine. */
 const STEADY_LASTS_TIMES = 2;
 
@@ -82,18 +84,20 @@ export async function storm(
       ratio: spreadOf(results.during.map(({ p99 }, round) => p99 / results.alone[round]!.p99)),
     };
   };
-  const loop = openLoop(side.url);
-  const atSteadyRate = async (lasts: number): Promise<Checkout> => {
-    const answers = await loop.send(requests.flat(), ORDERS_PER_SECOND, lasts);
-    return { ...timesOf(answers), perSecond: ORDERS_PER_SECOND, generator: { late: waits(answers, 'lateMs').p99, sent: quantile(answers.map(({ ms, lateMs }) => ms - lateMs), 0.99) } };
-  };
   await load(side.url, requests, warmUp);
   await backlog.drained();
+  const ordersPerSecond = Math.round(STEADY_SHARE * (await load(side.url, requests, seconds)).perSecond);
+  await backlog.drained();
+  const loop = openLoop(side.url);
+  const atSteadyRate = async (lasts: number): Promise<Checkout> => {
+    const answers = await loop.send(requests.flat(), ordersPerSecond, lasts);
+    return { ...timesOf(answers), perSecond: ordersPerSecond, generator: { late: waits(answers, 'lateMs').p99, sent: quantile(answers.map(({ ms, lateMs }) => ms - lateMs), 0.99) } };
+  };
   await amidSignIns(side, { checked: 0, refused: 0, seconds: 0 }, async () => atSteadyRate(warmUp));
-  const steady = await measured(`${ORDERS_PER_SECOND} orders/s`, async () => atSteadyRate(STEADY_LASTS_TIMES * seconds));
+  const steady = await measured(`${ordersPerSecond} orders/s`, async () => atSteadyRate(STEADY_LASTS_TIMES * seconds));
   await loop.close();
   const full = await measured('as many as it takes', async () => ({ ...(await load(side.url, requests, seconds)), generator: undefined }));
-  return { steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
+  return { ordersPerSecond, steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
 }
 
 /** Of all the rounds, added up. */

@@ -2,7 +2,7 @@
  * Bounds the guessing of passwords, per account and per address, for all processes together.
  *
  *   no row --failure--> counting --failures reach the limit--> blocked --window ends--> no row
- *   counting (account) --success--> no row
+ *   counting (account) --success--> no row; one whose window has ended is left to the sweep
  *
  * The window begins with the first failure and does not move. A name that nobody has is counted like any other,
  * or else the refusal would tell who has an account. Names and addresses are kept as hashes.
@@ -45,8 +45,11 @@ export class SignInThrottle {
     this.#limits = limits;
   }
 
-  /** @throws ContractError TOO_MANY_SIGN_INS with `retryAfterSeconds` and `limit` */
-  async admit(attempt: Attempt, call: Call): Promise<void> {
+  /**
+   * @returns whether the account has failures to be forgiven
+   * @throws ContractError TOO_MANY_SIGN_INS with `retryAfterSeconds` and `limit`
+   */
+  async admit(attempt: Attempt, call: Call): Promise<boolean> {
     const buckets = this.#buckets(attempt);
     const counts = await this.#db.for(call).sql<Count>(
       `select bucket, failures, ceil(extract(epoch from resets_at - now()))::int as seconds
@@ -54,6 +57,7 @@ export class SignInThrottle {
       [buckets.account.key, buckets.address.key],
     );
     for (const bucket of [buckets.account, buckets.address]) refuseBlocked(bucket, counts);
+    return counts.some(({ bucket }) => bucket === buckets.account.key);
   }
 
   /** Counts a failure. The account's row always comes first, so that two attempts cannot lock crosswise. */

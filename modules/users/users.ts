@@ -176,14 +176,13 @@ export class Users {
   /** Checked before the wait for a turn, so that who is blocked fills no queue, and again when it has come. */
   async #passwordFits(account: StoredAccount | undefined, attempt: Attempt & { password: string }, call: Call): Promise<boolean> {
     await this.#throttle.admit(attempt, call);
-    const fits = await this.#passwords.inTurn(call, async (check) => {
-      await this.#throttle.admit(attempt, call);
+    return this.#passwords.inTurn(call, async (check) => {
+      const hasFailed = await this.#throttle.admit(attempt, call);
       const right = await check(account?.passwordHash, normalizePassword(attempt.password));
       if (!right) await this.#throttle.countFailure(attempt, call);
+      else if (hasFailed) await this.#throttle.forgive(attempt, call);
       return right;
     });
-    if (fits) await this.#throttle.forgive(attempt, call);
-    return fits;
   }
 
   async #requirePassword(account: StoredAccount, password: string | undefined, origin: Origin, call: Call): Promise<void> {
