@@ -202,6 +202,24 @@ t.test('two first starts at the same moment on one empty database are one shop, 
   await t.rejects(readKept('running.json', folder), { code: 'ENOENT' });
 });
 
+t.test('a database that a newer version has migrated is refused, and it is said what to do', async (t) => {
+  const { url, stop } = await startEmbedded({ dataDir });
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(`insert into catalog_outbox.migration (schema, name, checksum) values ('catalog', '9999-of-tomorrow.sql', 'x')`);
+  const PORT = String(await freePort());
+  const { npm, output } = npmStart({ PORT });
+  const [code] = (await once(npm, 'exit')) as [number];
+  t.equal(code, 1);
+  t.match(output(), /^(?:The database .*\n)?Cleave cannot start: the schema catalog was migrated by a newer version \(9999-of-tomorrow\.sql\)\.\nStart that version or a later one; migrations only go forward\.\n$/);
+  await t.rejects(fetch(`http://127.0.0.1:${PORT}/health`), 'nobody listens');
+  await t.rejects(readKept('running.json'), { code: 'ENOENT' }, 'and nobody is announced');
+  await client.query(`delete from catalog_outbox.migration where name = '9999-of-tomorrow.sql'`);
+  await client.end();
+  await stop();
+  t.equal(await end(await started(), 'SIGTERM'), 0, 'nothing was changed: who may start does');
+});
+
 t.test('every bad setting gets one sentence, all at once', async (t) => {
   const { npm, output } = npmStart({ PORT: 'eighty', LOG_LEVEL: 'loud', DATABASE_ROLE_PREFIX: 'pg_', JWT_PRIVATE_KEY: 'no key', ADMIN_PASSWORD: 'secret', SHIPPING_COUNTRIES: 'DE,XX', PAYMENT_TIMEOUT: 'soon' });
   const [code] = (await once(npm, 'exit')) as [number];

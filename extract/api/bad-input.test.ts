@@ -38,6 +38,10 @@ const invalid: Readonly<Record<string, readonly Refused[]>> = {
     ['POST /products', 'admin', { ...product, price }],
     [`PATCH /products/${world.product}`, 'admin', { price }],
   ]),
+  'a refund of nothing, of less, or of what is no money': [
+    ...[0, -1, 0.5, 1e15, '5', null].map((amount): Refused => [`POST /payments/${world.product}/refund`, 'admin', { amount: { amount, currency: 'USD' }, reason: 'broken' }, '/amount/amount']),
+    ...[5, '5.00', []].map((amount): Refused => [`POST /payments/${world.product}/refund`, 'admin', { amount, reason: 'broken' }, '/amount']),
+  ],
   'a stock that is none': [-1, 0.5, 1e15, '5', null, [5]].map((onHand) => [`PUT /inventory/${world.product}`, 'admin', { onHand }, '/onHand']),
   'a change of nothing': [[`PATCH /products/${world.product}`, 'admin', {}, '']],
   'a change that is no name': [null, '', ' ', 'a\nb', 7, ['a']].map((name) => [`PATCH /products/${world.product}`, 'admin', { name }, '/name']),

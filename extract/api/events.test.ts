@@ -6,6 +6,7 @@ import { API, shippingAddress } from './world.testing.ts';
 
 const SUBSCRIBER = 'notifications.customer-messages';
 const PLACED = 'orders.order-placed.v1';
+const CANCELLED = 'orders.order-cancelled.v1';
 const EVENTS = `${API}/admin/events`;
 const TRIES = 3;
 const settings = { EVENT_RETRY_BASE_MS: '5', EVENT_RETRY_MAX_MS: '20', EVENT_MAX_ATTEMPTS: String(TRIES), EVENT_POLL_MS: '200', EVENT_HANDLER_TIMEOUT_MS: '60000' };
@@ -116,8 +117,8 @@ async function lettersOf({ orders }: Customer): Promise<{ event: { id: string; a
   return body.items.filter(({ event }: { event: { aggregateId: string } }) => orders.includes(event.aggregateId));
 }
 
-async function replayed(from: string): Promise<number> {
-  const asked = await post('/replays', { subscriber: SUBSCRIBER, type: PLACED, from });
+async function replayed(from: string, type = PLACED): Promise<number> {
+  const asked = await post('/replays', { subscriber: SUBSCRIBER, type, from });
   if (asked.status !== 202) throw new Error(`no replay: ${JSON.stringify(asked.body)}`);
   const { body } = await shop.until(async () => {
     const reply = await get(`/replays/${asked.body.id}`);
@@ -141,14 +142,22 @@ t.test('a subscriber that was added later is handed the past, which has its effe
 t.test('a replay begins with the first event of the time that is named', async (t) => {
   const customer = await shop.customer();
   const times: string[] = [];
+  let last = '';
   for (const _ of ['before', 'then', 'after']) {
-    const id = await order(shop, customer);
+    const id = (last = await order(shop, customer));
     const [event] = await shop.sql<{ at: string }>('orders_outbox', `select data->>'occurredAt' as at from job where data->>'type' = $1 and data->>'aggregateId' = $2`, [PLACED, id]);
     times.push(event!.at);
     await shop.until(() => Date.now() > Date.parse(event!.at) + 1, 'two milliseconds to pass, so that each has a time of its own');
   }
+  const cancelled = await shop.until(async () => {
+    const reply = await shop.request('POST', `${API}/orders/${last}/cancel`, { token: customer.token });
+    return reply.status !== 409 && reply;
+  }, 'the order to be one that can be cancelled');
+  t.equal(cancelled.status, 200);
+  await shop.until(async () => (await shop.sql('orders_outbox', `select 1 from job where data->>'type' = $1 and data->>'aggregateId' = $2`, [CANCELLED, last])).length > 0, 'the cancellation to be published');
   await untilOver(shop);
   const then = times[1]!;
+  t.equal(await replayed(then, CANCELLED), 1, 'of the other type that the subscriber handles, the one');
   t.equal(await replayed(then), 2, 'the one of that very moment included');
   t.equal(await replayed(new Date(Date.parse(then) + 1).toISOString()), 1);
   t.equal(await replayed(then.replace('Z', '999Z')), 2, 'events have no microseconds');

@@ -284,6 +284,13 @@ t.test('more of a product than a line may have is not to be had in two lines eit
   t.match(await both(500), { status: 201, body: { items: [{ quantity: 1_000 }] } });
 });
 
+t.test('an order has 50 lines at most', async (t) => {
+  const [{ token }, product] = [await shop.customer(), await shop.product({ stock: 100 })];
+  const lines = (count: number) => Array.from({ length: count }, () => ({ productId: product.id, quantity: 1 }));
+  t.equal((await place(token, { items: lines(50) })).status, 201);
+  t.match(await place(token, { items: lines(51) }), { status: 400, body: { code: 'VALIDATION_FAILED', errors: [{ path: '/items' }] } });
+});
+
 t.test('an order goes to somebody in a country that exists', async (t) => {
   const customer = await shop.customer();
   const { id } = await shop.product();

@@ -85,6 +85,14 @@ t.test('an address that tries one account after the other is turned away, and a 
   t.equal((await signIn(two, user.username, user.password)).status, 200, 'from elsewhere it goes on');
 });
 
+t.test('an address that nobody vouches for helps nobody who guesses', async (t) => {
+  const { TRUST_PROXY: _, ...untrusting } = settings;
+  const shop = await testShop(t, { modules, settings: untrusting });
+  const user = await shop.customer();
+  for (let i = 0; i < 12; i += 1) t.equal((await signIn(shop, `nobody_${i}`, 'not the password')).status, 401);
+  t.equal((await signIn(shop, user.username, user.password)).status, 429, 'all of them came from the address that is connected');
+});
+
 t.test('the addresses of one IPv6 host are one address', async (t) => {
   const user = await one.customer();
   for (let i = 0; i < 12; i += 1) await signIn(one, `someone_${i}`, 'not the password', `2001:db8:1:2::${i}`);
