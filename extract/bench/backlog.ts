@@ -10,6 +10,10 @@ const PATIENCE_MS = 120_000;
 const BUSY = `select exists (select from orders_outbox.saga where name = 'fulfilment' and wake_at <= now())
     or exists (select from orders_outbox.job where state < 'active') as busy`;
 
+const OLDEST = `select coalesce(extract(epoch from now() - least(
+    (select min(wake_at) from orders_outbox.saga where name = 'fulfilment' and wake_at <= now()),
+    (select min(created_on) from orders_outbox.job where state < 'active'))), 0)::float8 * 1000 as ms`;
+
 const WORK = `select
     (select count(*)::int from orders.customer_order) as orders,
     (select count(*)::int from orders.customer_order where status = 'awaiting_payment') as awaiting,
@@ -49,6 +53,12 @@ export class Backlog {
       await sleep(LOOK_EVERY_MS);
     }
     throw new Error(`the backlog was not worked off within ${PATIENCE_MS / 1_000} s`);
+  }
+
+  /** Milliseconds for which the oldest event has waited to be handled, or the oldest saga for its next step; 0 when none does. */
+  async oldestMs(): Promise<number> {
+    const { rows } = await this.#client.query<{ ms: number }>(OLDEST);
+    return rows[0]!.ms;
   }
 
   /**

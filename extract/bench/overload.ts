@@ -26,6 +26,8 @@ export interface Overload {
   readonly after: Times;
   /** Orders that were not taken after it, in all rounds. */
   readonly wrongAfter: number;
+  /** Milliseconds for which the oldest work of orders that were taken waits `NORMAL_AFTER_MS` after it: the longest of all rounds. */
+  readonly waitsAfter: number;
 }
 
 export const TIMES = 3;
@@ -50,10 +52,11 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     sorted(await offered(TIMES, SETTLE_SECONDS), SETTLE_SECONDS);
     const { taken, refused, late, goodput } = sorted(await offered(TIMES, seconds), seconds);
     await sleep(NORMAL_AFTER_MS);
+    const waitsAfter = await backlog.oldestMs();
     const afterwards = await offered(HALF, seconds);
     const after = waits(afterwards);
-    measured.push({ peak, goodput, before, taken, refused, late, after, wrongAfter: afterwards.filter((answer) => !isDone(answer)).length });
-    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), the load generator late by ${late.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after`);
+    measured.push({ peak, goodput, before, taken, refused, late, after, wrongAfter: afterwards.filter((answer) => !isDone(answer)).length, waitsAfter });
+    progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), the load generator late by ${late.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after, when the oldest work has waited ${waitsAfter.toFixed()} ms`);
   }
   await loop.close();
   const median = (figure: (of: Overload) => number) => quantile(measured.map(figure), HALF);
@@ -66,6 +69,7 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     late: times((of) => of.late),
     before: times((of) => of.before),
     after: times((of) => of.after),
+    waitsAfter: Math.max(...measured.map((of) => of.waitsAfter)),
     wrongAfter: measured.reduce((sum, { wrongAfter }) => sum + wrongAfter, 0),
   };
 }
