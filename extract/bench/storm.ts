@@ -1,9 +1,7 @@
 /**
  * What a storm of sign-ins does to checkout, in turn alone and with sign-ins as fast as they go: to a fifth of the orders that the shop
- * can take, so to a shop that has room, and to as many as it takes. A loop of the lowest priority in the place of the sign-ins tells how
- * much of it is nothing but a processor that is busy. Each of them goes first in every third round.
+ * can take, so to a shop that has room, and to as many as it takes. Each of both goes first in every other round.
  */
-import { startBusyLoop } from './busy-loop.ts';
 import type { Contender } from './compare.ts';
 import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load } from './load.ts';
@@ -29,8 +27,6 @@ export interface Checkout {
 export interface Weathered {
   readonly alone: Checkout;
   readonly during: Checkout;
-  /** While a loop of the lowest priority runs, where the system has such: what a busy processor does without any sign-in. */
-  readonly besideLoop: Checkout | undefined;
   /** The p99 with sign-ins beside that without them, round by round: what else the machine does in that minute slows both. */
   readonly ratio: Spread;
 }
@@ -48,8 +44,11 @@ export interface Storm {
 
 /** Of what it can take: a shop that is busy and has room. */
 const STEADY_SHARE = 0.2;
-/** Rounds at the steady rate, of few orders, are this many times as long as asked for: of a thousand orders the ten slowest would be one pause of the machine. */
-const STEADY_LASTS_TIMES = 2;
+/**
+ * At the steady rate there are so many times as many rounds: the slowest hundredth of one is a pause or two of the machine, and which side meets them is
+ * chance. Many short pairs tell more of that than few long ones.
+ */
+const STEADY_ROUNDS_TIMES = 3;
 
 export async function storm(
   { side, backlog }: Contender,
@@ -60,27 +59,22 @@ export async function storm(
 ): Promise<Storm> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const counts: Counts = { checked: 0, refused: 0, seconds: 0 };
-  const measured = async (what: string, checkout: () => Promise<Checkout>): Promise<Weathered> => {
-    const inTurn = {
-      alone: async () => [await checkout()],
-      during: async () => [await amidSignIns(side, counts, checkout)],
-      besideLoop: async () => amidBusyLoop(checkout),
-    };
+  const measured = async (what: string, pairs: number, checkout: () => Promise<Checkout>): Promise<Weathered> => {
+    const inTurn = { alone: checkout, during: async () => amidSignIns(side, counts, checkout) };
     const turns = Object.keys(inTurn) as (keyof typeof inTurn)[];
-    const results: Record<keyof typeof inTurn, Checkout[]> = { alone: [], during: [], besideLoop: [] };
-    for (let round = 0; round < rounds; round += 1) {
+    const results: Record<keyof typeof inTurn, Checkout[]> = { alone: [], during: [] };
+    for (let round = 0; round < pairs; round += 1) {
       for (const name of turnsOf(turns, round)) {
         await backlog.drained();
         await prepare();
-        results[name].push(...(await inTurn[name]()));
+        results[name].push(await inTurn[name]());
       }
-      const [alone, during, besideLoop] = turns.map((name) => results[name].at(-1)?.p99.toFixed(1));
-      progress(`Checkout, ${what}, round ${round + 1}: p99 ${alone} ms alone, ${during} ms while ${SIGNING_IN} sign in, ${besideLoop ?? '-'} ms beside a loop`);
+      const [alone, during] = turns.map((name) => results[name].at(-1)?.p99.toFixed(1));
+      progress(`Checkout, ${what}, round ${round + 1}: p99 ${alone} ms alone, ${during} ms while ${SIGNING_IN} sign in`);
     }
     return {
       alone: median(results.alone),
       during: median(results.during),
-      besideLoop: results.besideLoop.length > 0 ? median(results.besideLoop) : undefined,
       ratio: spreadOf(results.during.map(({ p99 }, round) => p99 / results.alone[round]!.p99)),
     };
   };
@@ -94,9 +88,9 @@ export async function storm(
     return { ...timesOf(answers), perSecond: ordersPerSecond, generator: { late: waits(answers, 'lateMs').p99, sent: quantile(answers.map(({ ms, lateMs }) => ms - lateMs), 0.99) } };
   };
   await amidSignIns(side, { checked: 0, refused: 0, seconds: 0 }, async () => atSteadyRate(warmUp));
-  const steady = await measured(`${ordersPerSecond} orders/s`, async () => atSteadyRate(STEADY_LASTS_TIMES * seconds));
+  const steady = await measured(`${ordersPerSecond} orders/s`, STEADY_ROUNDS_TIMES * rounds, async () => atSteadyRate(seconds));
   await loop.close();
-  const full = await measured('as many as it takes', async () => ({ ...(await load(side.url, requests, seconds)), generator: undefined }));
+  const full = await measured('as many as it takes', rounds, async () => ({ ...(await load(side.url, requests, seconds)), generator: undefined }));
   return { ordersPerSecond, steady, full, checksPerSecond: counts.checked / counts.seconds, refusedPerSecond: counts.refused / counts.seconds };
 }
 
@@ -111,14 +105,6 @@ async function amidSignIns(side: Side, counts: Counts, checkout: () => Promise<C
   counts.refused += refused;
   counts.seconds += seconds;
   return result;
-}
-
-async function amidBusyLoop(checkout: () => Promise<Checkout>): Promise<Checkout[]> {
-  const loop = await startBusyLoop();
-  if (!loop) return [];
-  const result = await checkout();
-  await loop.stop();
-  return [result];
 }
 
 function median(rounds: readonly Checkout[]): Checkout {

@@ -78,14 +78,13 @@ export function ofGateway({ shop: gateway, yardstick: proxy }: Comparison): Find
 
 export function ofStorm({ ordersPerSecond, steady, full, checksPerSecond, refusedPerSecond }: Storm): Finding[] {
   return [
-    ...([[`${ordersPerSecond} orders/s, a fifth of what it takes`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, besideLoop, ratio }]) => [
+    ...([[`${ordersPerSecond} orders/s, a fifth of what it takes`, steady], ['as many orders as it takes', full]] as const).flatMap(([what, { alone, during, ratio }]) => [
       told(`${what}, ms p50 / p99`, both(alone)),
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
       atMost('  p99 beside that without sign-ins, median of the rounds', ratio.median, 'x', MOST_STORM_RATIO),
       told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
       ...generators(alone, during),
       ...(alone.perSecond === during.perSecond ? [] : [told('  answers/s without / with sign-ins', `${alone.perSecond.toFixed()} / ${during.perSecond.toFixed()}`)]),
-      ...(besideLoop ? [told('  instead while a loop of the lowest priority runs, ms p50 / p99', both(besideLoop))] : []),
     ]),
     told('passwords checked / sign-ins refused meanwhile', `${checksPerSecond.toFixed()}/s / ${refusedPerSecond.toFixed()}/s`),
   ];
