@@ -7,7 +7,8 @@ import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export type Grouping = 'in one group' | 'in a group for each session';
+/** To be read behind "all". */
+export type Grouping = 'in one group' | 'but the database in one group' | 'in a group for each session';
 
 export interface Grouped {
   /** How the system shares processors out among what is measured. */

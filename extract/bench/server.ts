@@ -10,7 +10,7 @@ import { asSessionsAre, type Grouped, type Grouping } from './one-group.ts';
 
 export interface Server {
   readonly version: string;
-  /** How it shares processors with the shops that are measured on it, unless DATABASE_URL names it. */
+  /** How it and the shops that are measured on it share processors. */
   readonly grouping: Grouping;
   /** Begins the names of the roles that the shop makes here; gone with the server's databases. */
   readonly rolePrefix: string;
@@ -28,7 +28,7 @@ export interface Server {
  */
 export async function startServer(group: Grouped = asSessionsAre): Promise<Server> {
   const given = process.env['DATABASE_URL'];
-  if (given) return serverAt(given, group, async () => undefined);
+  if (given) return serverAt(given, { ...group, grouping: group.grouping === 'in one group' ? 'but the database in one group' : group.grouping }, async () => undefined);
   const dataDir = await mkdtemp(join(tmpdir(), 'cleave-bench-'));
   // Where we are root, the database runs as another user, who must get in.
   await chmod(dataDir, 0o755);
