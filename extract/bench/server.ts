@@ -24,9 +24,19 @@ export interface Server {
 
 /**
  * The server that DATABASE_URL names, or an embedded one, as durable as the shop's own, in a folder for temporary files.
- * @param group is left when the server has stopped
+ * @param group is left when the server has stopped, or has not started
  */
 export async function startServer(group: Grouped = asSessionsAre): Promise<Server> {
+  try {
+    return await serverIn(group);
+  } catch (error) {
+    // What did not start is what is told of.
+    await group.leave().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function serverIn(group: Grouped): Promise<Server> {
   const given = process.env['DATABASE_URL'];
   if (given) return serverAt(given, { ...group, grouping: group.grouping === 'in one group' ? 'but the database in one group' : group.grouping }, async () => undefined);
   const dataDir = await mkdtemp(join(tmpdir(), 'cleave-bench-'));
