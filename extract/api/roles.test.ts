@@ -1,37 +1,53 @@
 /**
- * Who may do what: every route of the shop, asked by everybody, for things of the owner's. The table is written by hand;
- * the routes, and the properties by which they are told of things, are read from the shop, so one without a row fails, as does a
- * row without one.
+ * Who may do what: every route of the shop, asked by everybody, for things of the owner's; and by support and an administrator for what
+ * is theirs, too. The table is written by hand; the routes, and the properties by which they are told of things, are read from the shop,
+ * so one without a row fails, as does a row without one.
  */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { type Reply, testShop } from '#testing';
 import { Conformity, leadsTo, type Operation, type Schema } from './conformity.testing.ts';
 import { storedAtRest } from './stored.testing.ts';
-import { API, type Caller, callers, replayRequest, shippingAddress, World } from './world.testing.ts';
+import { API, type Belongings, type Caller, callers, replayRequest, shippingAddress, World } from './world.testing.ts';
 
 interface Row {
   /** Statuses for the anonymous, a stranger, the owner, support, an administrator. */
   readonly answers: string;
   /** Fills the path's parameters and adds a query. Asked anew for each caller where the request changes something. */
-  readonly of?: (world: World) => string | Promise<string>;
-  readonly body?: (world: World) => object | Promise<object>;
+  readonly of?: (theirs: Theirs) => string | Promise<string>;
+  readonly body?: (theirs: Theirs) => object | Promise<object>;
   /** Who finds what `of` names, or the owner's things, in the list. */
   readonly finds?: string;
+}
+
+/** What somebody has that rows name. */
+interface Theirs {
+  /** Its owner is who has it. */
+  readonly world: World;
+  readonly has: Belongings;
+  /** An order that waits for its payment. */
+  readonly waiting: string;
+  readonly role: string;
+  readonly notifications: readonly string[];
 }
 
 const shop = await testShop(t, { settings: { PAYMENT_ORDER_WAIT_MS: '0', EVENT_POLL_MS: '200' } });
 const conformity = new Conformity((await shop.request('GET', '/openapi.json')).body);
 const world = await World.create(shop);
-const mine = await world.belongings();
-const waiting = await world.order();
 const replay = await world.replay();
 const shelf = (await shop.request('POST', `${API}/categories`, { ...world.as('admin'), body: { name: 'Everything' } })).body.id;
 await shop.request('PATCH', `${API}/products/${world.product}`, { ...world.as('admin'), body: { categoryId: shelf } });
-const ownNotifications = await shop.until(async () => {
-  const { body } = await shop.request('GET', `${API}/notifications`, world.as('owner'));
-  return body.items.length > 0 && body.items;
-}, 'the owner to be told of an order');
+const owners = await belongingTo(world);
+
+/** Everything that rows name of what its owner has. */
+async function belongingTo(owned: World): Promise<Theirs> {
+  const [has, waiting] = [await owned.belongings(), await owned.order()];
+  const notifications = await shop.until(async () => {
+    const { body } = await shop.request('GET', `${API}/notifications`, owned.as('owner'));
+    return body.items.length > 0 && body.items.map(({ id }: { id: string }) => id);
+  }, 'the owner to be told of an order');
+  return { world: owned, has, waiting, role: 'customer', notifications };
+}
 
 const unique = (): string => `n${randomBytes(6).toString('hex')}`;
 const registration = () => ({ username: unique(), email: `${unique()}@example.com`, password: 'a long enough password' });
@@ -51,7 +67,7 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /admin/events/subscribers': { answers: '401 403 403 403 200' },
   'GET /admin/events/dead-letters': { answers: '401 403 403 403 200' },
   'POST /admin/events/dead-letters/redrive': { answers: '401 403 403 403 200', body: () => ({ all: true }) },
-  'POST /admin/events/dead-letters/redrive eventIds': { answers: '401 403 403 403 200', body: () => ({ eventIds: [mine.order] }) },
+  'POST /admin/events/dead-letters/redrive eventIds': { answers: '401 403 403 403 200', body: ({ has }) => ({ eventIds: [has.order] }) },
   'POST /admin/events/replays': { answers: '401 403 403 403 202', body: () => replayRequest },
   'GET /admin/events/replays/{id}': { answers: '401 403 403 403 200', of: () => replay },
 
@@ -59,8 +75,8 @@ const rows: Readonly<Record<string, Row>> = {
   'POST /users/authenticate': { answers: anybody, body: credentials },
   'GET /users/me': { answers: '401 200 200 200 200' },
   'PATCH /users/me': { answers: '401 200 200 200 200', body: () => ({ phone: null }) },
-  'GET /users/{id}': { answers: '401 404 200 200 200', of: () => world.user('owner').id },
-  'PATCH /users/{id}': { answers: '401 403 403 403 200', of: () => world.user('owner').id, body: () => ({ role: 'customer' }) },
+  'GET /users/{id}': { answers: '401 404 200 200 200', of: ({ world }) => world.user('owner').id },
+  'PATCH /users/{id}': { answers: '401 403 403 403 200', of: ({ world }) => world.user('owner').id, body: ({ role }) => ({ role }) },
 
   'GET /products': { answers: anybody, finds: callers.join(' ') },
   'GET /products categoryId': { answers: anybody, of: () => `?categoryId=${shelf}`, finds: callers.join(' ') },
@@ -80,28 +96,28 @@ const rows: Readonly<Record<string, Row>> = {
 
   'POST /orders productId': { answers: '401 201 201 403 403', body: order },
   'GET /orders': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
-  'GET /orders/{id}': { answers: '401 404 200 200 200', of: () => mine.order },
-  'GET /orders/{id}/history': { answers: '401 404 200 200 200', of: () => mine.order },
-  'POST /orders/{id}/cancel': { answers: '401 404 200 403 200', of: () => world.order() },
+  'GET /orders/{id}': { answers: '401 404 200 200 200', of: ({ has }) => has.order },
+  'GET /orders/{id}/history': { answers: '401 404 200 200 200', of: ({ has }) => has.order },
+  'POST /orders/{id}/cancel': { answers: '401 404 200 403 200', of: ({ world }) => world.order() },
 
-  'POST /payments orderId': { answers: '401 404 201 404 404', body: async () => ({ orderId: waiting, method: 'card', cardToken: 'tok_visa' }) },
-  'GET /payments orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
-  'GET /payments/{id}': { answers: '401 404 200 200 200', of: () => mine.payment },
-  'POST /payments/{id}/refund': { answers: '401 403 403 403 201', of: () => mine.payment, body: () => ({ amount: cent, reason: 'scratched' }) },
+  'POST /payments orderId': { answers: '401 404 201 404 404', body: async ({ waiting }) => ({ orderId: waiting, method: 'card', cardToken: 'tok_visa' }) },
+  'GET /payments orderId': { answers: '401 200 200 200 200', of: ({ has }) => `?orderId=${has.order}`, finds: 'owner support admin' },
+  'GET /payments/{id}': { answers: '401 404 200 200 200', of: ({ has }) => has.payment },
+  'POST /payments/{id}/refund': { answers: '401 403 403 403 201', of: ({ has }) => has.payment, body: () => ({ amount: cent, reason: 'scratched' }) },
 
   'GET /shipments': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
-  'GET /shipments orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
-  'GET /shipments/{id}': { answers: '401 404 200 200 200', of: () => mine.shipment },
-  'POST /shipments/{id}/dispatch': { answers: '401 403 403 403 200', of: async () => (await world.belongings()).shipment },
-  'POST /shipments/{id}/deliver': { answers: '401 403 403 403 200', of: () => world.dispatched() },
+  'GET /shipments orderId': { answers: '401 200 200 200 200', of: ({ has }) => `?orderId=${has.order}`, finds: 'owner support admin' },
+  'GET /shipments/{id}': { answers: '401 404 200 200 200', of: ({ has }) => has.shipment },
+  'POST /shipments/{id}/dispatch': { answers: '401 403 403 403 200', of: async ({ world }) => (await world.belongings()).shipment },
+  'POST /shipments/{id}/deliver': { answers: '401 403 403 403 200', of: ({ world }) => world.dispatched() },
 
   'POST /tickets': { answers: '401 201 201 403 403', body: () => question },
-  'POST /tickets orderId': { answers: '401 404 201 403 403', body: () => ({ ...question, orderId: mine.order }) },
+  'POST /tickets orderId': { answers: '401 404 201 403 403', body: ({ has }) => ({ ...question, orderId: has.order }) },
   'GET /tickets': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner support admin' },
-  'GET /tickets orderId': { answers: '401 200 200 200 200', of: () => `?orderId=${mine.order}`, finds: 'owner support admin' },
-  'GET /tickets/{id}': { answers: '401 404 200 200 200', of: () => mine.ticket },
-  'POST /tickets/{id}/messages': { answers: '401 404 201 201 201', of: () => mine.ticket, body: () => ({ body: 'Any news?' }) },
-  'POST /tickets/{id}/close': { answers: '401 404 200 200 200', of: () => world.ticket() },
+  'GET /tickets orderId': { answers: '401 200 200 200 200', of: ({ has }) => `?orderId=${has.order}`, finds: 'owner support admin' },
+  'GET /tickets/{id}': { answers: '401 404 200 200 200', of: ({ has }) => has.ticket },
+  'POST /tickets/{id}/messages': { answers: '401 404 201 201 201', of: ({ has }) => has.ticket, body: () => ({ body: 'Any news?' }) },
+  'POST /tickets/{id}/close': { answers: '401 404 200 200 200', of: ({ world }) => world.ticket() },
 
   'GET /recommendations/{productId}': { answers: anybody, of: () => world.product },
   'POST /admin/recommendations/rebuild': { answers: '401 403 403 403 202' },
@@ -112,8 +128,8 @@ const rows: Readonly<Record<string, Row>> = {
   'GET /notifications': { answers: '401 200 200 200 200', of: () => '?limit=100', finds: 'owner' },
 };
 
-function credentials(): object {
-  const { username, password } = world.user('owner');
+function credentials(theirs: Theirs): object {
+  const { username, password } = theirs.world.user('owner');
   return { username, password };
 }
 
@@ -129,9 +145,9 @@ interface Asked {
 }
 
 /** What is asked by a row. */
-async function askedBy(row: string): Promise<Asked> {
-  const { of, body } = rows[row]!;
-  return { url: filled(operationOf(row)!.path, (await of?.(world)) ?? ''), body: await body?.(world) };
+async function askedBy(row: string, of = owners): Promise<Asked> {
+  const { of: named, body } = rows[row]!;
+  return { url: filled(operationOf(row)!.path, (await named?.(of)) ?? ''), body: await body?.(of) };
 }
 
 async function ask(row: string, caller: Caller, { url, body }: Asked): Promise<Reply> {
@@ -155,11 +171,10 @@ function propertiesIn(schema: Schema | undefined): string[] {
   return [...Object.keys(schema.properties ?? {}), ...inner.flatMap(propertiesIn)];
 }
 
-/** Ids of the owner's things, one of which a list must show to whom it may. */
-const belongings = new Set([mine.order, mine.payment, mine.shipment, mine.ticket, world.product, ...ownNotifications.map(({ id }: { id: string }) => id)]);
-
-function shows(body: { items: { id: string }[] }): boolean {
-  return body.items.some(({ id }) => belongings.has(id));
+/** Whether a list shows something of theirs, as it must to whom it may. */
+function shows({ items }: { items: { id: string }[] }, { has, world: { product }, notifications }: Theirs): boolean {
+  const ids = new Set([has.order, has.payment, has.shipment, has.ticket, product, ...notifications]);
+  return items.some(({ id }) => ids.has(id));
 }
 
 t.test('every route has a row, and every row a route', async (t) => {
@@ -194,9 +209,32 @@ for (const [row, { answers, finds }] of Object.entries(rows)) {
       const reply = await ask(row, caller, asked);
       statuses.push(reply.status);
       t.same(conformity.complaints(operation, asked.url, reply), [], `the answer to ${caller} is as declared`);
-      if (finds !== undefined && reply.status === 200) t.equal(shows(reply.body), finds.split(' ').includes(caller), `what ${caller} sees`);
+      if (finds !== undefined && reply.status === 200) t.equal(shows(reply.body, owners), finds.split(' ').includes(caller), `what ${caller} sees`);
     }
     t.equal(statuses.join(' '), answers);
+  });
+}
+
+/** Statuses for support and an administrator, where with what is theirs they may do something else than with the owner's. */
+const withTheirOwn: Readonly<Record<string, string>> = {
+};
+
+for (const [i, role] of (['support', 'admin'] as const).entries()) {
+  await t.test(`${role} and what is theirs, from when they were customers`, async (t) => {
+    const customer = await shop.customer();
+    const theirs = { ...(await belongingTo(world.ownedBy(customer))), role };
+    // All of it is made while they may still order, and asked when they may not any more; the table's last rows first, since one of the first makes them somebody else.
+    const asked: [string, Asked][] = [];
+    for (const row of Object.keys(rows).reverse()) asked.push([row, await askedBy(row, theirs)]);
+    await shop.request('PATCH', `${API}/users/${customer.id}`, { ...world.as('admin'), body: { role } });
+    const { token } = await shop.signIn(customer.username, customer.password);
+    for (const [row, { url, body }] of asked) {
+      const { answers, finds } = rows[row]!;
+      const reply = await shop.request(operationOf(row)!.method, url, { token, ...(body && { body }) });
+      t.equal(String(reply.status), withTheirOwn[row]?.split(' ')[i] ?? answers.split(' ')[callers.indexOf(role)], row);
+      t.same(conformity.complaints(operationOf(row)!, url, reply), []);
+      if (finds !== undefined) t.ok(shows(reply.body, theirs), `${row} shows what is theirs`);
+    }
   });
 }
 

@@ -34,6 +34,11 @@ export class World {
     return new World(shop, id, { stranger, owner, support, admin });
   }
 
+  /** The same with another owner. */
+  ownedBy(owner: SignedIn): World {
+    return new World(this.shop, this.product, { ...this.#signedIn, owner });
+  }
+
   user(caller: Exclude<Caller, 'anonymous'>): SignedIn {
     return this.#signedIn[caller];
   }

@@ -18,7 +18,8 @@ import pg from 'pg';
 const { DATABASE_URL, JWT_PUBLIC_KEY } = process.env;
 
 const CONNECTIONS = 24;
-const FULFILMENTS = 8;
+/** As many at a time as the shop's kernel moves on. */
+const FULFILMENTS = 16;
 const BATCHES = 2;
 const BATCH = 50;
 const IN_FLIGHT = 200;

@@ -1,32 +1,13 @@
 /** One order is one trace across all services: gateway, calls over the wire, events between services, and the mail. */
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { SMTPServer } from 'smtp-server';
 import t from 'tap';
-import { discoverModules, type RecordedSpan, recordSpans } from '#testing';
+import { discoverModules, openMailbox, type RecordedSpan, recordSpans } from '#testing';
 import { servicesBehindGateway } from './services.testing.ts';
 
-/** Whom each mail went to. */
-const mailed: string[] = [];
-const mailServer = new SMTPServer({
-  authOptional: true,
-  disabledCommands: ['STARTTLS'],
-  disableReverseLookup: true,
-  closeTimeout: 100,
-  onData(stream, { envelope }, done) {
-    stream.resume().once('end', () => {
-      mailed.push(...envelope.rcptTo.map(({ address }) => address));
-      done(null);
-    });
-  },
-});
-const listener = mailServer.listen(0, '127.0.0.1');
-await once(listener, 'listening');
-t.teardown(() => new Promise<void>((resolve) => mailServer.close(resolve)));
-
+const mailbox = await openMailbox();
+t.teardown(async () => mailbox.goDown());
 const recorder = await recordSpans(t);
 const apart = (await discoverModules()).map(({ contract }) => [contract.name]);
-const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { SMTP_URL: `smtp://127.0.0.1:${(listener.address() as AddressInfo).port}` } });
+const shop = await servicesBehindGateway(t, { services: apart, tracing: recorder.tracing, settings: { SMTP_URL: mailbox.url } });
 const customer = await shop.customer();
 const product = await shop.product({ stock: 10 });
 const TRACE = 'c1ea7e00'.repeat(4);
@@ -59,6 +40,6 @@ t.test('one order is one trace', async (t) => {
     `${route} > begin fulfilment > run fulfilment.charge > payments.charge > payments.charge > ${delivery('payments.payment-completed.v1')} > send email`,
     `${route} > ${delivery('orders.order-placed.v1')} > send email`,
   ], 'each mail belongs to the event that it tells of');
-  t.same(mailed, Array.from({ length: 2 }, () => `${customer.username}@example.com`));
+  t.same(mailbox.mails.flatMap(({ envelopeTo }) => envelopeTo), Array.from({ length: 2 }, () => `${customer.username}@example.com`));
   t.same(spans.filter(({ failed }) => failed).map(({ name }) => name), []);
 });

@@ -1,7 +1,7 @@
 /** `npm start` twice on one database: two processes are one shop, also when one of them is killed or stands still. */
 import { randomInt, randomUUID } from 'node:crypto';
 import t from 'tap';
-import { testRedisUrl, withoutRedis } from '#testing';
+import { openMailbox, testRedisUrl, withoutRedis } from '#testing';
 import { Books } from '../torture/books.testing.ts';
 import { type Answer, deploy, PASSWORD, type Shop, shippingAddress, until } from './deployment.testing.ts';
 
@@ -28,7 +28,9 @@ async function setPrice(shop: Shop, token: string, id: string, amount: number): 
 type Pair = readonly [owner: Shop, other: Shop];
 
 // Starting processes is most of the work, so these share one deployment: where the owner is killed, the other one takes over, and another one comes.
-const { adminUrl, start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4' });
+const mailbox = await openMailbox();
+t.teardown(async () => mailbox.goDown());
+const { adminUrl, start, sql } = await deploy(t, { ...brisk, PAYMENT_TIMEOUT: '4s', SIGN_IN_ACCOUNT_FAILURES: '4', SMTP_URL: mailbox.url });
 const books = new Books(adminUrl);
 t.teardown(async () => books.close());
 let shops: Pair = [await start(), await start()];
@@ -111,6 +113,17 @@ async function storiesOf(count: number, whole: Pick<Story, 'events' | 'mails'>):
   return [...new Set((await ended()).map(({ events, mails }) => JSON.stringify({ events, mails })))].map((story) => JSON.parse(story) as unknown);
 }
 
+/** Ids of the e-mails that are in the books; resolves when none of them waits to be sent. */
+async function mailsInBooks(): Promise<string[]> {
+  await until(async () => (await sql(`select 1 from notifications.notification where status = 'queued'`)).length === 0, 'all mails to be sent');
+  return (await sql<{ id: string }>(`select id from notifications.notification where channel = 'email' order by id`)).map(({ id }) => id);
+}
+
+/** Ids of those that have reached the mailbox, as often as they have. */
+function mailsReceived(): string[] {
+  return mailbox.mails.map(({ headers }) => /^<([^@]+)@/.exec(headers.get('message-id')![0]!)![1]!).toSorted();
+}
+
 /** What contradicts that everything was taken off the shelf, charged, told and counted once. */
 async function contradictions(): Promise<string[]> {
   return (await Promise.all([books.stock(), books.money(), books.orders(), books.events(), books.boughtTogether()])).flat();
@@ -146,6 +159,7 @@ t.test('events are handled once', async (t) => {
   const once = { events: ['order_placed', 'stock_reserved', 'payment_completed', 'order_paid', 'stock_committed', 'order_confirmed'], mails: 2 };
   await many(20);
   t.same(await storiesOf(20, once), [once], 'each step is recorded once, the order and its payment told of once each');
+  t.same(await mailsInBooks(), mailsReceived(), 'each mail is sent once');
 
   t.comment('the owner is killed in the middle');
   const orders = many(40);
@@ -167,17 +181,31 @@ t.test('timers fire once', async (t) => {
   const placeMany = async () => Promise.all(Array.from({ length: 15 }, async (_, i) => place(i % 2, customer.token, [productId])));
   const once = { events: ['order_placed', 'stock_reserved', 'awaiting_payment', 'order_cancelled', 'stock_released', 'compensated'], mails: 2 };
 
+  // Where a process was killed between a mail and its books, the mail is sent again.
+  const earlier = new Set(await mailsInBooks());
   await placeMany();
   await waiting(15);
   t.same(await storiesOf(15, once), [once], 'each timer fired once, the order and its end are told of once each');
+  const isNew = (id: string): boolean => !earlier.has(id);
+  t.same((await mailsInBooks()).filter(isNew), mailsReceived().filter(isNew), 'each mail is sent once');
   t.comment('the owner is killed while the timers run');
   await placeMany();
   await waiting(15);
   const left = await ownerIsKilled();
   t.same(await storiesOf(30, once), [once]);
   t.same(await level(productId), { onHand: 10_000, reserved: 0 }, 'all stock is free');
-  t.same(await contradictions(), []);
   shops = [left, await start()];
+
+  t.comment('the time of reservations is up before that of their payments');
+  await placeMany();
+  await waiting(15);
+  await sql(`update orders_outbox.saga set wake_at = wake_at + interval '1 hour' where status = 'waiting'`);
+  await sql(`update inventory.reservation set expires_at = now() where status = 'reserved'`);
+  const expired = { events: ['order_placed', 'stock_reserved', 'awaiting_payment', 'reservation_expired', 'order_cancelled', 'compensated'], mails: 2 };
+  t.same(await storiesOf(15, expired), [expired], 'each has expired once');
+  t.equal((await sql(`select 1 from inventory_outbox.job where data->>'type' = 'inventory.reservation-expired.v1'`)).length, 15, 'and was reported once');
+  t.same(await level(productId), { onHand: 10_000, reserved: 0 });
+  t.same(await contradictions(), []);
 });
 
 t.test('sign-in throttles are shared', async (t) => {

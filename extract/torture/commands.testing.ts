@@ -47,7 +47,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   server: {
     what: 'the database server is killed while customers trade; always the embedded one',
-    options: { kills: { initial: 20, what: 'how often' }, clients },
+    options: { kills: { initial: 40, what: 'how often, by an immediate shutdown and by kill -9 in turn' }, clients },
     run: async ({ seed, value, progress }) => server({ seed, kills: value('kills'), clients: value('clients'), progress }),
   },
   poison: {

@@ -1,6 +1,7 @@
 /**
  * Idempotency keys by force: many copies of one request at once, under one key, in some rounds with a `kill -9` among them. Whoever
- * asks is answered alike, it happens once, and anything else under that key is refused.
+ * asks is answered alike, it happens once, and anything else under that key is refused. In every other round half of the copies ask
+ * for something else: whichever comes first is what the key stands for, and the other half is refused.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +31,7 @@ interface Wish {
   readonly body: object;
   /** As valid, and not the same. */
   readonly other: object;
-  /** Counts its effects; `$1` is `of`. */
+  /** Counts the effects of both; `$1` is `of`. */
   readonly effects: string;
   readonly of: string;
 }
@@ -43,6 +44,8 @@ const LEASE_MS = '3000';
 const KILLED_AFTER_MS = { least: 0, most: 60 };
 /** From so many kills on some must have come before it was done, and some between that and the answers. */
 const MANY_KILLS = 20;
+/** From so many rounds with two bodies on, one must have come while the other was under way. */
+const MANY_CONTESTS = 10;
 const LOOK_EVERY_MS = 30;
 const RETELL_EVERY = 10;
 
@@ -50,17 +53,21 @@ export async function keys(options: KeysOptions): Promise<Result> {
   const { adminUrl, rolePrefix } = options;
   const complaints: string[] = [];
   const shop = await RealShop.prepare({ settings: { ...impatient, DATABASE_URL: adminUrl, DATABASE_ROLE_PREFIX: rolePrefix, PAYMENT_LEASE_MS: LEASE_MS } });
-  const api = new Api({ url: shop.url, complain: (complaint) => complaints.push(complaint) });
+  const hadToWait = new WeakSet<object>();
+  const heard = ({ body }: Question, outcome: Outcome): void => {
+    if (isInProgress(outcome)) hadToWait.add(body as object);
+  };
+  const api = new Api({ url: shop.url, complain: (complaint) => complaints.push(complaint), heard });
   const books = new Books(adminUrl);
   try {
     await shop.launch().up;
-    const rounds = new Rounds(options, { shop, api, books, stage: await setStage(api, administrator) });
+    const rounds = new Rounds(options, { shop, api, books, stage: await setStage(api, administrator), hadToWait });
     await rounds.all();
     const rest: Finding = { claim: 'the shop came to rest by itself', violations: await books.untilAtRest() };
     const sums = [...(await books.stock()), ...(await books.money()), ...(await books.orders()), ...(await books.events())];
     return {
       findings: [...rounds.findings(), rest, { claim: 'stock, money and events add up', violations: sums }, { claim: 'no client was told what it should not be', violations: complaints }],
-      figures: [`${options.keys} keys, ${options.copies} copies of each request, ${rounds.kills} kills, ${rounds.done} of them after it was done; ${rounds.replayed} answers were replayed`],
+      figures: [`${options.keys} keys, ${options.copies} copies of each request, ${rounds.kills} kills, ${rounds.done} of them after it was done; ${rounds.replayed} answers were replayed; two bodies at once under ${rounds.contests} keys, under ${rounds.contestedInHand} of them one came while the other was under way`],
     };
   } finally {
     await shop.end();
@@ -73,6 +80,13 @@ interface Tools {
   readonly api: Api;
   readonly books: Books;
   readonly stage: Stage;
+  /** Bodies that came while their key was under way. */
+  readonly hadToWait: WeakSet<object>;
+}
+
+interface Asked {
+  readonly body: object;
+  readonly outcome: Answer | 'lost';
 }
 
 class Rounds {
@@ -80,6 +94,10 @@ class Rounds {
   replayed = 0;
   /** Kills after which it had been done already. */
   done = 0;
+  /** Rounds in which two bodies came at once. */
+  contests = 0;
+  /** Of these, those in which the body that was refused had come while the other was under way. */
+  contestedInHand = 0;
   readonly #options: KeysOptions;
   readonly #tools: Tools;
   readonly #random: Random;
@@ -98,7 +116,7 @@ class Rounds {
     const makers = [this.#order, this.#payment, this.#refund];
     for (let n = 1; n <= rounds; n += 1) {
       const wish = await makers[n % makers.length]!.call(this, `wish-${n}`);
-      await this.#round(wish, this.#isKilled(n));
+      await this.#round(wish, { isKilled: this.#isKilled(n), isContested: n % 2 === 0 });
       if (n % RETELL_EVERY === 0) progress(`${n} of ${rounds} keys, ${this.kills} kills, ${this.replayed} answers replayed`);
     }
   }
@@ -110,6 +128,7 @@ class Rounds {
       { claim: 'all copies were answered alike', violations: this.#unlike },
       { claim: 'each wish came true once', violations: this.#notOnce },
       { claim: 'another body under a key was refused with 422', violations: this.#notRefused },
+      holds('some of these came while the first was under way', this.contests < MANY_CONTESTS || this.contestedInHand > 0, `of ${this.contests} keys none`),
     ];
   }
 
@@ -120,21 +139,31 @@ class Rounds {
     return Math.floor(n * share) > Math.floor((n - 1) * share);
   }
 
-  async #round(wish: Wish, isKilled: boolean): Promise<void> {
-    const { api } = this.#tools;
-    const asked = Promise.all(Array.from({ length: this.#options.copies }, async () => api.ask(question(wish, wish.body))));
+  async #round(wish: Wish, { isKilled, isContested }: { isKilled: boolean; isContested: boolean }): Promise<void> {
+    const bodyOf = (copy: number): object => (isContested && copy % 2 === 1 ? wish.other : wish.body);
+    const all = Promise.all(Array.from({ length: this.#options.copies }, async (_, copy) => this.#ask(wish, bodyOf(copy))));
     if (isKilled) await this.#kill(wish);
-    this.#compare(wish, await asked);
-    const others = await Promise.all(Array.from({ length: OTHERS }, async () => api.ask(question(wish, wish.other))));
-    this.#notRefused.push(...others.filter((outcome) => !isReused(outcome)).map((outcome) => `${wish.key}: ${told(outcome)}`));
+    const asked = await all;
+    const isOther = asked.some(({ body, outcome }) => body === wish.other && isDone(outcome));
+    const [winner, loser] = isOther ? [wish.other, wish.body] : [wish.body, wish.other];
+    this.#compare(wish, asked.filter(({ body }) => body === winner).map(({ outcome }) => outcome));
+    const late = await Promise.all(Array.from({ length: OTHERS }, async () => this.#ask(wish, loser)));
+    const refused = [...asked.filter(({ body }) => body === loser), ...late];
+    this.#notRefused.push(...refused.filter(({ outcome }) => !isReused(outcome)).map(({ outcome }) => `${wish.key}: ${told(outcome)}`));
+    if (isContested) this.contests += 1;
+    if (isContested && this.#tools.hadToWait.has(loser)) this.contestedInHand += 1;
     const times = await this.#effects(wish);
     if (times !== 1) this.#notOnce.push(`${wish.key}, POST ${wish.path}: ${times} times`);
+  }
+
+  async #ask({ path, token, key }: Wish, body: object): Promise<Asked> {
+    return { body, outcome: await this.#tools.api.ask({ method: 'POST', path, token, key, body }) };
   }
 
   /** One answer is the first one, at the most: it may have been lost with the shop, or have been that the card processor is late. */
   #compare({ key }: Wish, outcomes: readonly (Answer | 'lost')[]): void {
     const [first] = outcomes;
-    const isAlike = (outcome: Outcome) => typeof outcome === 'object' && typeof first === 'object' && outcome.status === 201 && isDeepStrictEqual(outcome.body, first.body);
+    const isAlike = (outcome: Outcome) => isDone(outcome) && isDone(first!) && isDeepStrictEqual(outcome.body, first.body);
     const replayed = outcomes.filter((outcome) => typeof outcome === 'object' && outcome.headers.get('idempotency-replayed') === 'true').length;
     this.replayed += replayed;
     this.#unlike.push(...outcomes.filter((outcome) => !isAlike(outcome)).map((outcome) => `${key}: ${told(outcome)}`));
@@ -169,7 +198,7 @@ class Rounds {
     const orderId = await this.#placed(customer, undefined, 'awaiting_payment');
     const body = { orderId, method: 'card', cardToken: 'tok_visa' };
     const effects = `select count(*)::int as n from payments.payment p join payments.simulator_charge c on c.key = p.id::text and c.outcome = 'approved' where p.order_id = $1`;
-    return { path: '/payments', token: customer.token, key: mark, body, other: { ...body, cardToken: 'tok_declined' }, effects, of: orderId };
+    return { path: '/payments', token: customer.token, key: mark, body, other: { ...body, cardToken: 'tok_timeout' }, effects, of: orderId };
   }
 
   async #refund(mark: string): Promise<Wish> {
@@ -190,10 +219,14 @@ class Rounds {
   }
 }
 
-function question({ path, token, key }: Wish, body: object): Question {
-  return { method: 'POST', path, token, key, body };
+function isDone(outcome: Outcome): outcome is Answer {
+  return typeof outcome === 'object' && outcome.status === 201;
 }
 
 function isReused(outcome: Outcome): boolean {
   return typeof outcome === 'object' && outcome.status === 422 && outcome.body.code === 'IDEMPOTENCY_KEY_REUSED';
+}
+
+function isInProgress(outcome: Outcome): boolean {
+  return typeof outcome === 'object' && outcome.status === 409 && outcome.body.code === 'IDEMPOTENCY_IN_PROGRESS';
 }

@@ -1,7 +1,6 @@
 /** What a customer was told of an order stands in the order's history, once it has ended, once; no message waits for that. */
 import t from 'tap';
-import { type SignedIn, testShop } from '#testing';
-import { openMailbox } from './mailbox.testing.ts';
+import { openMailbox, type SignedIn, testShop } from '#testing';
 
 const mailbox = await openMailbox();
 const shop = await testShop(t, { settings: { SMTP_URL: mailbox.url, MAIL_TRIES: '1000', MAIL_RETRY_MS: '1' } });

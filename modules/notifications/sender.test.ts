@@ -2,9 +2,8 @@ import t from 'tap';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { uuidv7 } from '#kernel';
-import { type TestShop, testShop } from '#testing';
+import { openMailbox, type TestShop, testShop } from '#testing';
 import type { Carriers, Message } from './carrier.ts';
-import { openMailbox } from './mailbox.testing.ts';
 import { Sender } from './sender.ts';
 import { smtpCarrier } from './smtp.ts';
 

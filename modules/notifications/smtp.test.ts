@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import t from 'tap';
+import { openMailbox } from '#testing';
 import { type Message, MessageRefused } from './carrier.ts';
-import { openMailbox } from './mailbox.testing.ts';
 import { credentialsWouldTravelInTheClear, domainOf, isRefusedForGood, smtpCarrier } from './smtp.ts';
 
 const message: Message = {

@@ -1,7 +1,6 @@
 /** Invariant I9: one order is one trace, from the request to the mail, across modules, events, saga and SQL; and it tells no secrets. */
 import t from 'tap';
-import { type RecordedSpan, recordSpans, type SignedIn, testShop } from '#testing';
-import { openMailbox } from './mailbox.testing.ts';
+import { openMailbox, type RecordedSpan, recordSpans, type SignedIn, testShop } from '#testing';
 
 const recorder = await recordSpans(t);
 const mailbox = await openMailbox();

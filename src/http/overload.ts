@@ -38,8 +38,10 @@ const TICK_MS = 50;
 const STANDING = 3;
 /** So many are taken however long the queue is: what stands in it then is the shop's own work. */
 const LEAST = 32;
-/** A request that asks the database comes back to the event loop so many times, but waits for a connection once. */
+/** A request that asks the database comes back to the event loop so many times. */
 const TURNS = 4;
+/** It waits for a connection once, and what it sets off, such as the steps of a saga, stands in the same queue again. */
+const WAITS = 3;
 const MOST_CUT = 0.4;
 const LEAST_CUT = 0.9;
 const GROWTH = 1.05;
@@ -103,7 +105,7 @@ export class Overload {
     const now = performance.now();
     const late = now - this.#lastTick - TICK_MS;
     this.#lastTick = now;
-    this.#delays = [...this.#delays.slice(1 - STANDING), Math.max(0, late) * TURNS + this.#options.databaseDelayMs()];
+    this.#delays = [...this.#delays.slice(1 - STANDING), Math.max(0, late) * TURNS + this.#options.databaseDelayMs() * WAITS];
     const delay = this.#delays.length < STANDING ? 0 : Math.min(...this.#delays);
     if (delay > this.#options.delayMs && this.#peak > LEAST) this.#lower(this.#options.delayMs / delay);
     else if (this.#limit !== Number.POSITIVE_INFINITY) this.#raise();

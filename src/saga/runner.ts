@@ -30,10 +30,11 @@ export interface SagaRunnerOptions {
 }
 
 /**
- * Instances that are moved on side by side. More would not end sooner, since all of them want the same processors and
- * disk, but would keep whoever waits for an answer from them.
+ * Instances that are moved on side by side. More would hardly end sooner, since all of them want the same processors and
+ * disk, but would keep whoever waits for an answer from them; with fewer a shop that is asked for all it can do begins many times as much as it
+ * carries out (docs/decisions/0015-overload-is-a-queue-that-stands.md).
  */
-const CONCURRENCY = 8;
+const CONCURRENCY = 16;
 /** An effect that takes longer waits for something else than this machine: others go on meanwhile. */
 const LENDS_ITS_SLOT_AFTER_MS = 50;
 const MOST_ACTIVE = 1_000;
