@@ -26,7 +26,9 @@ export async function fill(databaseUrl: string, filling: Filling): Promise<strin
     await fillCatalog(client, filling);
     await fillUsers(client, filling);
     await fillOrders(client, filling);
+    await fillRecommendations(client);
   });
+  await fillKept(client);
   await client.query('vacuum analyze');
   const { rows } = await client.query<{ id: string }>('select id from made order by n');
   await client.end();
@@ -103,5 +105,47 @@ async function fillOrders(client: pg.Client, { orders, products }: Filling): Pro
      select pg_temp.id_at(at, 'shipment ' || n), id, 'delivered', customer_id, 'T' || n, '{}', '[]', at, at, at from placed`,
     `insert into notifications.notification (id, event_id, channel, user_id, recipient, subject, body, status, due_at, created_at, sent_at)
      select pg_temp.id_at(at, 'mail ' || n), pg_temp.id_at(at, 'mail ' || n), 'email', customer_id, 'resident@example.com', 'We received your order', 'Thank you.', 'sent', at, at, at from placed`,
+  ]) await client.query(statement);
+}
+
+/** What the counting of a new shop has counted since. */
+async function fillRecommendations(client: pg.Client): Promise<void> {
+  await client.query(`insert into recommendations.basket (counting_id, order_id, status, product_ids) select counting.id, placed.id, 'counted', array[one, other] from placed, recommendations.counting where counting.status = 'current'`);
+  await client.query(
+    `insert into recommendations.pair (counting_id, product_id, companion_id, orders)
+     select counting.id, product_id, companion_id, count(*) from placed, recommendations.counting, lateral (values (one, other), (other, one)) as pair (product_id, companion_id)
+     where counting.status = 'current' group by 1, 2, 3`,
+  );
+}
+
+/** What the kernel keeps of these orders, as long as it does (src/host/retention.ts, src/database/kernel-tables.ts): sagas, events, what has been handled. */
+async function fillKept(client: pg.Client): Promise<void> {
+  await client.query(
+    `create temporary table happened as
+     select pg_temp.id_at(at + part * interval '1 hour', publisher || ' ' || type || ' ' || n) as event_id, id as order_id, publisher, type, subscribers, at + part * interval '1 hour' as at
+     from placed, (values
+       ('orders', 'orders.order-placed.v1', 0, '{notifications.customer-messages}'::text[]),
+       ('payments', 'payments.payment-completed.v1', 1, '{notifications.customer-messages,orders.fulfilment}'),
+       ('orders', 'orders.order-confirmed.v1', 2, '{recommendations.bought-together}'),
+       ('shipping', 'shipping.shipment-dispatched.v1', 3, '{orders.fulfilment}'),
+       ('orders', 'orders.order-shipped.v1', 4, '{notifications.customer-messages}'),
+       ('shipping', 'shipping.shipment-delivered.v1', 5, '{orders.fulfilment}'),
+       ('orders', 'orders.order-delivered.v1', 6, '{}')) as event (publisher, type, part, subscribers)
+     where at > now() - interval '30 days'`,
+  );
+  const perPublisher = ['orders', 'payments', 'shipping'].map((publisher) =>
+    `insert into ${publisher}_outbox.job (id, name, state, data, created_on, started_on, completed_on)
+     select event_id, 'events', 'completed', jsonb_build_object('id', event_id, 'type', type, 'aggregateId', order_id, 'occurredAt', at, 'data', jsonb_build_object('orderId', order_id),
+       'traceparent', '00-' || md5(event_id::text) || '-' || left(md5(type), 16) || '-01', 'requestId', event_id), at, at, at
+     from happened where publisher = '${publisher}' and at > now() - interval '7 days'`);
+  const perReader = ['orders', 'notifications', 'recommendations'].map((reader) =>
+    `insert into ${reader}_outbox.inbox (subscriber, event_id, handled_at) select subscriber, event_id, at from happened, unnest(subscribers) as subscriber where subscriber like '${reader}.%'`);
+  for (const statement of [
+    `insert into orders_outbox.saga (name, id, status, step, trail, data, version, traceparent, request_id, created_at, updated_at)
+     select 'fulfilment', id, 'finished', 'dispatch', '{reserve,charge,commit,ship}', jsonb_build_object('orderId', id, 'customerId', customer_id, 'total', jsonb_build_object('amount', 2000, 'currency', 'USD'),
+       'items', jsonb_build_array(jsonb_build_object('productId', one, 'name', name, 'quantity', 1), jsonb_build_object('productId', other, 'name', name, 'quantity', 1))), 7, '', '', at, at
+     from placed where at > now() - interval '90 days'`,
+    ...perPublisher,
+    ...perReader,
   ]) await client.query(statement);
 }

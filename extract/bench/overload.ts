@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Contender } from './compare.ts';
-import { quantile } from './figures.ts';
+import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load } from './load.ts';
 import { type Answer, isDone, openLoop, type Times, timesOf, timesOfRounds, waits } from './open-loop.ts';
 import { scenarios } from './scenarios.ts';
@@ -16,6 +16,8 @@ export interface Overload {
   readonly peak: number;
   /** Orders a second that it answers with 201 while `TIMES` as many are sent. */
   readonly goodput: number;
+  /** Goodput beside the peak of the same round: what else the machine does in that minute slows both. */
+  readonly kept: Spread;
   readonly taken: Times;
   /** Until the 503. */
   readonly refused: Times;
@@ -40,7 +42,7 @@ const SETTLE_SECONDS = 2;
 export async function overload({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Overload> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const loop = openLoop(side.url);
-  const measured: Overload[] = [];
+  const measured: Omit<Overload, 'kept'>[] = [];
   await load(side.url, requests, seconds);
   for (let round = 1; round <= rounds; round += 1) {
     await backlog.drained();
@@ -59,11 +61,12 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), the load generator late by ${late.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after, when the oldest work has waited ${waitsAfter.toFixed()} ms`);
   }
   await loop.close();
-  const median = (figure: (of: Overload) => number) => quantile(measured.map(figure), HALF);
-  const times = (of: (each: Overload) => Times): Times => timesOfRounds(measured.map(of));
+  const median = (figure: (of: Omit<Overload, 'kept'>) => number) => quantile(measured.map(figure), HALF);
+  const times = (of: (each: Omit<Overload, 'kept'>) => Times): Times => timesOfRounds(measured.map(of));
   return {
     peak: median((of) => of.peak),
     goodput: median((of) => of.goodput),
+    kept: spreadOf(measured.map(({ goodput, peak }) => goodput / peak)),
     taken: times((of) => of.taken),
     refused: times((of) => of.refused),
     late: times((of) => of.late),

@@ -4,7 +4,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { EMAIL_MAX, emailPattern, PASSWORD_MAX, PASSWORD_MIN, phonePattern, usernamePattern, usernameWords } from './account.ts';
 import { KeySet, Role } from './contract.ts';
 import type { TokenKeys } from './token-keys.ts';
-import { registerSigner, type TokenOwner } from './tokens.ts';
+import { type IssueToken, tokenIssuer } from './tokens.ts';
 import type { User, Users } from './users.ts';
 
 const Username = Type.String({
@@ -65,14 +65,14 @@ const costly = { limit: 'credentials' };
 
 export function userRoutes(service: Users, { keys, tokenTtlSeconds }: UserRouteOptions): RoutesPlugin {
   return async (app) => {
-    const issueToken = await registerSigner(app, keys.signing, tokenTtlSeconds);
-    signInRoutes(app, service, (owner) => ({ token: issueToken(owner), tokenType: 'Bearer', expiresIn: tokenTtlSeconds }));
+    const issueToken = await tokenIssuer(keys.signing, tokenTtlSeconds);
+    signInRoutes(app, service, { issueToken, tokenTtlSeconds });
     ownRoutes(app, service);
     accountRoutes(app, service);
   };
 }
 
-function signInRoutes(app: RouteApp, service: Users, grant: (owner: TokenOwner) => Static<typeof TokenReply>): void {
+function signInRoutes(app: RouteApp, service: Users, { issueToken, tokenTtlSeconds }: { issueToken: IssueToken; tokenTtlSeconds: number }): void {
   app.post(
     '/users',
     {
@@ -97,7 +97,7 @@ function signInRoutes(app: RouteApp, service: Users, grant: (owner: TokenOwner) 
     async (request, reply) => {
       const owner = await service.signIn(request.body, { address: request.ip }, request.call);
       reply.header('cache-control', 'no-store');
-      return grant(owner);
+      return { token: await issueToken(owner), tokenType: 'Bearer' as const, expiresIn: tokenTtlSeconds };
     },
   );
 }

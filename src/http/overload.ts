@@ -34,8 +34,8 @@ export interface OverloadOptions {
 export const OVERLOADED = new CallError('UNAVAILABLE', 'there is more to do than can be done; repeat a little later');
 
 const TICK_MS = 50;
-/** Ticks in a row that must find a queue. */
-const STANDING = 3;
+/** Ticks in a row that must find a queue: a disk that stands still for a moment is no overload. */
+const STANDING = 5;
 /** So many are taken however long the queue is: what stands in it then is the shop's own work. */
 const LEAST = 32;
 /** A request that asks the database comes back to the event loop so many times. */
@@ -106,10 +106,14 @@ export class Overload {
     const late = now - this.#lastTick - TICK_MS;
     this.#lastTick = now;
     this.#delays = [...this.#delays.slice(1 - STANDING), Math.max(0, late) * TURNS + this.#options.databaseDelayMs() * WAITS];
-    const delay = this.#delays.length < STANDING ? 0 : Math.min(...this.#delays);
-    if (delay > this.#options.delayMs && this.#peak > LEAST) this.#lower(this.#options.delayMs / delay);
-    else if (this.#limit !== Number.POSITIVE_INFINITY) this.#raise();
+    if (this.#delays.length === STANDING) this.#adjust(Math.min(...this.#delays));
     this.#peak = this.#open;
+  }
+
+  #adjust(delay: number): void {
+    const { delayMs } = this.#options;
+    if (delay > delayMs && this.#peak > LEAST) this.#lower(delayMs / delay);
+    else if (this.#limit !== Number.POSITIVE_INFINITY) this.#raise();
   }
 
   #lower(part: number): void {
