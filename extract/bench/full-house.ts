@@ -2,6 +2,7 @@
  * What a shop that has been open for years answers more slowly than a new one: the same questions at the same steady rate to a
  * shop with the demo data and to one with a million products, a hundred thousand users and a million orders beside them.
  */
+import { quantile } from './figures.ts';
 import { fill } from './filling.ts';
 import { openLoop, type Times, timesOf, timesOfRounds } from './open-loop.ts';
 import type { Options } from './options.ts';
@@ -9,8 +10,13 @@ import { type Goods, goodsOf, type Question, QUESTIONS, request } from './questi
 import { type Stage, startShop } from './shop.ts';
 import type { Side } from './side.ts';
 
-/** Milliseconds; medians over the rounds. */
-export type FullHouse = Readonly<Record<Question, { readonly few: Times; readonly many: Times }>>;
+/** Medians over the rounds, times in milliseconds. */
+export interface Answered extends Times {
+  /** CPU time of the shop's process for each answer, all its threads; PostgreSQL's is not in it. */
+  readonly cpuUs: number;
+}
+
+export type FullHouse = Readonly<Record<Question, { readonly few: Answered; readonly many: Answered }>>;
 
 export const PRODUCTS = 1_000_000;
 export const USERS = 100_000;
@@ -41,7 +47,7 @@ export async function fullHouse(stage: Stage, { rounds, seconds, profile }: Pick
   progress(`Filling a shop with ${PRODUCTS} products, ${USERS} users and ${ORDERS} orders …`);
   const productIds = await fill(manyUrl, { products: PRODUCTS, users: USERS, orders: ORDERS, brands });
   const houses = { few: await open('few', fewUrl, stage.productIds, stage, profile), many: await open('many', manyUrl, productIds, stage, profile) };
-  const found = {} as Record<Question, { few: Times; many: Times }>;
+  const found = {} as Record<Question, { few: Answered; many: Answered }>;
   for (const question of QUESTIONS) {
     found[question] = await asked(question, houses, rounds, seconds);
     progress(`${question}: p50 ${found[question].few.p50.toFixed(2)} ms among few, ${found[question].many.p50.toFixed(2)} ms among many`);
@@ -57,21 +63,27 @@ async function open(name: string, databaseUrl: string, productIds: readonly stri
   return house;
 }
 
-async function asked(question: Question, { few, many }: { few: House; many: House }, rounds: number, seconds: number): Promise<{ few: Times; many: Times }> {
-  const times = { few: [] as Times[], many: [] as Times[] };
+async function asked(question: Question, { few, many }: { few: House; many: House }, rounds: number, seconds: number): Promise<{ few: Answered; many: Answered }> {
+  const times = { few: [] as Answered[], many: [] as Answered[] };
   for (let round = 0; round <= rounds; round += 1) {
     times.few.push(await ask(few, question, seconds));
     times.many.push(await ask(many, question, seconds));
   }
   // The first round warms up.
-  return { few: timesOfRounds(times.few.slice(1)), many: timesOfRounds(times.many.slice(1)) };
+  return { few: mediansOf(times.few.slice(1)), many: mediansOf(times.many.slice(1)) };
 }
 
-async function ask({ side, goods }: House, question: Question, seconds: number): Promise<Times> {
+function mediansOf(rounds: readonly Answered[]): Answered {
+  return { ...timesOfRounds(rounds), cpuUs: quantile(rounds.map(({ cpuUs }) => cpuUs), 0.5) };
+}
+
+async function ask({ side, goods }: House, question: Question, seconds: number): Promise<Answered> {
   const loop = openLoop(side.url);
+  const before = await side.usage();
   const answers = await loop.send(Array.from({ length: ASKED }, () => request(question, goods)), PER_SECOND[question], seconds);
+  const { cpuUs } = await side.usage();
   await loop.close();
-  return timesOf(answers);
+  return { ...timesOf(answers), cpuUs: (cpuUs - before.cpuUs) / answers.length };
 }
 
 /** @throws Error where a search finds nothing, which would be quick */

@@ -6,7 +6,7 @@ import { ofComparison } from './report.ts';
 import { scenarios } from './scenarios.ts';
 import { ofEvents, ofOutbox, ofOverload, ofSize, ofStorm, ofTracing } from './verdicts.ts';
 
-const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, perSecond: 1, generator: { late: 0, sent: p99 } });
+const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, cpuUs: 1, perSecond: 1, generator: { late: 0, sent: p99 } });
 const same = (ratio: number) => ({ median: ratio, min: ratio, max: ratio });
 const rounds = { perSecond: { median: 1, min: 1, max: 1 }, p50: 1, p99: 1, cpuUs: { median: 100, min: 100, max: 100 }, throughPerSecond: undefined };
 

@@ -132,6 +132,7 @@ export function ofSize(found: FullHouse): Finding[] {
       told(`${question}, ms p50 / p99, with the demo data`, `${few.p50.toFixed(2)} / ${few.p99.toFixed(1)}`),
       told(`  with ${crowd}`, `${many.p50.toFixed(2)} / ${many.p99.toFixed(1)}`),
       atMost('  p50 beside that with the demo data', many.p50 / few.p50, 'x', MOST_SIZE_RATIO),
+      told('  CPU µs each, the shop alone, with the demo data / with all that', `${few.cpuUs.toFixed()} / ${many.cpuUs.toFixed()}`),
     ];
   });
 }

@@ -4,6 +4,7 @@ import type { Api } from './api.testing.ts';
 
 export interface Person {
   readonly id: string;
+  readonly username: string;
   readonly token: string;
 }
 
@@ -50,9 +51,10 @@ export async function register(api: Api, name = `c_${randomBytes(5).toString('he
 }
 
 async function signIn(api: Api, credentials: Credentials): Promise<Person> {
+  const { username } = credentials;
   const { token } = await api.mustDo({ method: 'POST', path: '/users/authenticate', body: credentials });
   const { id } = await api.mustDo({ method: 'GET', path: '/users/me', token });
-  return { id, token };
+  return { id, username, token };
 }
 
 async function stockedProduct(api: Api, token: string): Promise<string> {
