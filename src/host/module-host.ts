@@ -46,6 +46,9 @@ export interface ModuleHostOptions {
   readonly tracing?: Tracing | undefined;
 }
 
+/** What a request begins stands in the queue for its module's connections again, in each of its first steps. */
+const WAITS_WITH_SAGA = 3;
+
 export class ModuleHost implements Ownable {
   readonly module: string;
   readonly definition: AnyModule;
@@ -150,9 +153,10 @@ export class ModuleHost implements Ownable {
     return this.#reachesDatabase;
   }
 
-  /** The shortest wait for a connection since this was last asked, in ms. */
+  /** The shortest wait for connections since this was last asked, in ms, of a request and of what it sets off. */
   databaseDelayMs(): number {
-    return this.db.poolWait.take();
+    const hasSagas = (this.parts.sagas ?? []).length > 0;
+    return this.db.poolWait.take() * (hasSagas ? WAITS_WITH_SAGA : 1);
   }
 
   async checkDatabase(): Promise<void> {

@@ -25,7 +25,7 @@ export interface RouteLoad {
 export interface OverloadOptions {
   /** How long a request may wait in queues at the least, in ms; 0: however long. */
   readonly delayMs: number;
-  /** The shortest wait for a database connection since it was last asked, in ms. */
+  /** The shortest wait of a request, and of what it sets off, for database connections since it was last asked, in ms. */
   readonly databaseDelayMs: () => number;
   readonly log: Logger;
 }
@@ -38,10 +38,8 @@ const TICK_MS = 50;
 const STANDING = 5;
 /** So many are taken however long the queue is: what stands in it then is the shop's own work. */
 const LEAST = 32;
-/** A request that asks the database comes back to the event loop so many times. */
+/** A request that asks the database comes back to the event loop so many times, but waits for a connection once. */
 const TURNS = 4;
-/** It waits for a connection once, and what it sets off, such as the steps of a saga, stands in the same queue again. */
-const WAITS = 3;
 const MOST_CUT = 0.4;
 const LEAST_CUT = 0.9;
 const GROWTH = 1.05;
@@ -105,7 +103,7 @@ export class Overload {
     const now = performance.now();
     const late = now - this.#lastTick - TICK_MS;
     this.#lastTick = now;
-    this.#delays = [...this.#delays.slice(1 - STANDING), Math.max(0, late) * TURNS + this.#options.databaseDelayMs() * WAITS];
+    this.#delays = [...this.#delays.slice(1 - STANDING), Math.max(0, late) * TURNS + this.#options.databaseDelayMs()];
     if (this.#delays.length === STANDING) this.#adjust(Math.min(...this.#delays));
     this.#peak = this.#open;
   }

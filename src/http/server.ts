@@ -74,7 +74,7 @@ export interface HttpServerOptions {
   ready(): Readiness | Promise<Readiness>;
   /** Counts work in flight per module; throws CallError UNAVAILABLE when its gate is closed. Returns what ends the work. */
   enter(module: string): () => void;
-  /** The shortest wait for a connection of the busiest pool since it was last asked, in ms. */
+  /** The shortest wait of a request, and of what it sets off, for connections of the busiest pool since it was last asked, in ms. */
   databaseDelayMs?(): number;
   /** What the OpenAPI document says of itself. */
   readonly about?: About;
