@@ -32,6 +32,8 @@ export interface Overload {
   readonly waitsAfter: number;
 }
 
+type Round = Omit<Overload, 'kept'>;
+
 export const TIMES = 3;
 export const NORMAL_AFTER_MS = 10_000;
 const HALF = 0.5;
@@ -42,7 +44,7 @@ const SETTLE_SECONDS = 2;
 export async function overload({ side, backlog }: Contender, stage: Stage, { rounds, seconds }: { rounds: number; seconds: number }, progress: (line: string) => void): Promise<Overload> {
   const requests = scenarios.find(({ part }) => part === 'orders')!.requests(stage);
   const loop = openLoop(side.url);
-  const measured: Omit<Overload, 'kept'>[] = [];
+  const measured: Round[] = [];
   await load(side.url, requests, seconds);
   for (let round = 1; round <= rounds; round += 1) {
     await backlog.drained();
@@ -61,8 +63,8 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
     progress(`Overload, round ${round}: ${goodput.toFixed()}/s of ${peak.toFixed()}/s, refused within ${refused.p99.toFixed(1)} ms (p99), ${refused.max.toFixed(1)} ms (all), the load generator late by ${late.p99.toFixed(1)} ms (p99), at half the peak ${before.p99.toFixed(1)} ms (p99) before and ${after.p99.toFixed(1)} ms after, when the oldest work has waited ${waitsAfter.toFixed()} ms`);
   }
   await loop.close();
-  const median = (figure: (of: Omit<Overload, 'kept'>) => number) => quantile(measured.map(figure), HALF);
-  const times = (of: (each: Omit<Overload, 'kept'>) => Times): Times => timesOfRounds(measured.map(of));
+  const median = (figure: (of: Round) => number) => quantile(measured.map(figure), HALF);
+  const times = (of: (each: Round) => Times): Times => timesOfRounds(measured.map(of));
   return {
     peak: median((of) => of.peak),
     goodput: median((of) => of.goodput),

@@ -8,7 +8,6 @@ export interface SigningKey {
   readonly kid: string;
   /** PKCS #8. */
   readonly privatePem: string;
-  readonly publicPem: string;
 }
 
 export interface TokenKeys {
@@ -59,7 +58,6 @@ export function tokenKeys(privateKey: KeyObject, others: readonly KeyObject[] = 
     signing: {
       kid: keys[0]!.kid,
       privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
-      publicPem: publicKey.export({ type: 'spki', format: 'pem' }) as string,
     },
     keySet: { keys },
   };

@@ -1,7 +1,7 @@
 /** An SMTP server that keeps what it is sent, for tests. It reads what nodemailer writes: plain text in one part. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { SMTPServer } from 'smtp-server';
+import type { SMTPServer } from 'smtp-server';
 
 export interface Mail {
   readonly envelopeTo: readonly string[];
@@ -34,7 +34,7 @@ interface Behaviour {
 export async function openMailbox(): Promise<Mailbox> {
   const mails: Mail[] = [];
   const behaviour: Behaviour = { refusal: undefined, losesReplies: false };
-  let server = mailServer(mails, behaviour);
+  let server = await mailServer(mails, behaviour);
   const port = await listen(server, 0);
   return {
     url: `smtp://127.0.0.1:${port}`,
@@ -43,7 +43,7 @@ export async function openMailbox(): Promise<Mailbox> {
     loseReplies: (lose) => (behaviour.losesReplies = lose),
     goDown: () => new Promise((resolve) => server.close(resolve)),
     comeBack: async () => {
-      server = mailServer(mails, behaviour);
+      server = await mailServer(mails, behaviour);
       await listen(server, port);
     },
   };
@@ -55,7 +55,9 @@ async function listen(server: SMTPServer, port: number): Promise<number> {
   return (listener.address() as AddressInfo).port;
 }
 
-function mailServer(mails: Mail[], behaviour: Behaviour): SMTPServer {
+async function mailServer(mails: Mail[], behaviour: Behaviour): Promise<SMTPServer> {
+  // Most tests open no mailbox, and need not load what one is made of.
+  const { SMTPServer } = await import('smtp-server');
   const verdict = (stage: Stage) =>
     behaviour.refusal?.stage === stage ? Object.assign(new Error('refused by the test'), { responseCode: behaviour.refusal.code }) : null;
   const server = new SMTPServer({

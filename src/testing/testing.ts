@@ -25,7 +25,6 @@ export { discoverModules } from '../host/discover.ts';
 export { shopProcesses } from './child-process.ts';
 export type { ShopProcess } from './child-process.ts';
 export { openMailbox } from './mailbox.ts';
-export type { Mail, Mailbox } from './mailbox.ts';
 export { recordSpans } from './spans.ts';
 export type { RecordedSpan, SpanRecorder } from './spans.ts';
 export { cloneDatabase, emptyDatabase, TEST_ROLE_PREFIX, testServer } from './database.ts';
