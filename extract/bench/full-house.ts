@@ -42,10 +42,11 @@ interface House {
   readonly goods: Goods;
 }
 
-export async function fullHouse(stage: Stage, { rounds, seconds, profile }: Pick<Options, 'rounds' | 'seconds' | 'profile'>, progress: (line: string) => void): Promise<FullHouse> {
+export async function fullHouse(stage: Stage, { rounds, seconds, profile }: Pick<Options, 'rounds' | 'seconds' | 'profile'>, checkpoint: () => Promise<void>, progress: (line: string) => void): Promise<FullHouse> {
   const [fewUrl, manyUrl] = [await stage.database('few'), await stage.database('many')];
   progress(`Filling a shop with ${PRODUCTS} products, ${USERS} users and ${ORDERS} orders …`);
   const productIds = await fill(manyUrl, { products: PRODUCTS, users: USERS, orders: ORDERS, brands });
+  await checkpoint();
   const houses = { few: await open('few', fewUrl, stage.productIds, stage, profile), many: await open('many', manyUrl, productIds, stage, profile) };
   const found = {} as Record<Question, { few: Answered; many: Answered }>;
   for (const question of QUESTIONS) {

@@ -122,7 +122,7 @@ async function measure(database: Server): Promise<void> {
     progress('Tracing, switched off and on …');
     return ofTracing(kept('tracing', await tracingCost(stage, options, async () => database.checkpoint(), progress)));
   });
-  await section('size', async () => ofSize(kept('size', await fullHouse(stage, options, progress))));
+  await section('size', async () => ofSize(kept('size', await fullHouse(stage, options, async () => database.checkpoint(), progress))));
   if (wanted('memory', 'product', 'list', 'orders')) await measureBeside(database, stage);
 }
 

@@ -1,5 +1,6 @@
 /** What is demanded of each figure, and what else is told of it. Pure: what has been measured comes in, lines of the report go out. */
 import type { Comparison, Rounds } from './compare.ts';
+import type { Spread } from './figures.ts';
 import type { EventFlow } from './flow/event-flow.ts';
 import { type FullHouse, ORDERS, PRODUCTS, USERS } from './full-house.ts';
 import type { Idle } from './idle-memory.ts';
@@ -82,7 +83,7 @@ export function ofStorm({ ordersPerSecond, steady, full, checksPerSecond, refuse
       told(`${what}, ms p50 / p99`, both(alone)),
       told(`  while ${SIGNING_IN} sign in, ms p50 / p99`, both(during)),
       atMost('  p99 beside that without sign-ins, median of the rounds', ratio.median, 'x', MOST_STORM_RATIO),
-      told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
+      differing(ratio),
       ...generators(alone, during),
       ...(alone.perSecond === during.perSecond ? [] : [told('  answers/s without / with sign-ins', `${alone.perSecond.toFixed()} / ${during.perSecond.toFixed()}`)]),
     ]),
@@ -102,7 +103,7 @@ export function ofOverload({ peak, kept, taken, refused, late, before, after, wr
   return [
     told('as many orders as the shop takes, answers/s', peak.toFixed()),
     atLeast(`  taken when ${TIMES} times as many are sent, beside that, median of the rounds`, kept.median, 'x', LEAST_GOODPUT),
-    told('  of the rounds, least - most', `${kept.min.toFixed(2)} - ${kept.max.toFixed(2)}`),
+    differing(kept),
     told('  those taken, ms p50 / p99', both(taken)),
     atMost('  the others are refused within, p99', refused.p99, 'ms', MOST_REFUSAL_MS),
     atMost('  the others are refused within, p99.9', refused.p999, 'ms', MOST_REFUSAL_MS),
@@ -120,7 +121,7 @@ export function ofOutbox({ published, unpublished, ratio }: OutboxCost): Finding
   return [
     told('POST /orders without handling, answers/s, without / with its event', `${unpublished.toFixed()} / ${published.toFixed()}`),
     atLeast('  with its event beside that, median of the rounds', ratio.median, 'x', LEAST_WITH_OUTBOX),
-    told('  of the rounds, least - most', `${ratio.min.toFixed(2)} - ${ratio.max.toFixed(2)}`),
+    differing(ratio),
   ];
 }
 
@@ -156,6 +157,10 @@ export function ofMemory(idle: Idle, when: 'fresh' | 'after all that'): Finding[
     when === 'fresh' ? atMost(`${what}, resident`, idle.residentMiB, 'MiB', MOST_RESIDENT_MIB) : told(`${what}, resident`, `${idle.residentMiB.toFixed(1)} MiB`),
     told(`${what}, CPU`, `${idle.cpuPercent.toFixed(2)} % of a core`),
   ];
+}
+
+function differing({ min, max }: Spread): Finding {
+  return told('  of the rounds, least - most', `${min.toFixed(2)} - ${max.toFixed(2)}`);
 }
 
 function both({ p50, p99 }: Pick<Times, 'p50' | 'p99'>): string {

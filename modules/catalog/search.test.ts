@@ -62,6 +62,17 @@ t.test('a typo is forgiven: a letter too many, too few, wrong or swapped', async
   for (const [typo, meant] of Object.entries(typos)) t.ok((await found(typo)).includes(meant), `${typo} finds ${meant}`);
 });
 
+t.test('who makes no slip asks the database once', async (t) => {
+  const { pool } = shop.module('catalog').db;
+  const statements = t.capture(pool, 'query', pool.query);
+  t.ok((await found('ceramic', 7)).length > 0);
+  t.equal(statements().length, 1);
+  t.ok((await found('ceramicc', 7)).length > 0);
+  t.equal(statements().length, 3, 'and a slip two times more');
+  await found('ceramic telescope', 7);
+  t.equal(statements().length, 2, 'or once, where the words are those of other products');
+});
+
 t.test('what means nothing finds nothing, and nothing breaks the search', async (t) => {
   const odd = ["' or 1=1 --", 'lamp & !table | (', '%_\\', ':*', '<->', 'ⅷ 𝔘𝔫𝔦𝔠𝔬𝔡𝔢', '\ud83e\udd94'];
   const queries = ['xyzzyqwert', 'the', '!!!', ...odd, `${'long '.repeat(39)}lamp`, 'x'.repeat(200)];

@@ -1,9 +1,10 @@
 /**
  * Full-text search over names and descriptions that forgives slips.
  *
- * A query is a set of words that must all occur. PostgreSQL compares their stems. A word whose stem no product has is
- * looked up by trigrams among the words that there are, and may then stand for the nearest of them. So a slip costs a
- * look at the vocabulary, whose size follows the language, and not one at every name in the catalog.
+ * A query is a set of words that must all occur. PostgreSQL compares their stems. Where that finds nothing, a word whose stem
+ * no product has is looked up by trigrams among the words that there are, and may then stand for the nearest of them. So a slip
+ * costs a look at the vocabulary, whose size follows the language, and not one at every name in the catalog; and who makes none
+ * asks the database once.
  */
 import type { Sql } from '#kernel';
 import { columns } from './listing.ts';
@@ -33,27 +34,28 @@ export function wordsOf(query: string): string[] {
   return [...new Set(words.map((word) => word.slice(0, MAX_WORD_LENGTH)))].slice(0, MAX_WORDS);
 }
 
-/**
- * Products that have all the words, best first, then newest first; those after `after` when it is given. Rows of the page are found
- * again by where they stand, which does not change within a statement: by their ids it would read three times as many pages.
- */
+/** Products that have all the words, or else what may have been meant by them: best first, then newest first; those after `after` when it is given. */
 export async function search(db: Sql, words: readonly string[], limit: number, after?: Rank): Promise<Ranked[]> {
   if (words.length === 0) return [];
+  const found = await matches(db, tsquery(words), limit, after);
+  if (found.length > 0) return found;
+  const meant = await meanings(db, words.filter(mayBeMisspelt));
+  return meant.size === 0 ? [] : matches(db, tsquery(words, meant), limit, after);
+}
+
+async function matches(db: Sql, query: string, limit: number, after?: Rank): Promise<Ranked[]> {
   return db.sql<Ranked>(
-    `select ${columns}, page.rank
+    `select ${columns}, rank
      from (
-       select * from (
-         select place, found_id, ts_rank('${WEIGHTS}', search, query, 1)::float8 as rank
-         from (
-           select ctid as place, id as found_id, search, query from product, to_tsquery('pg_catalog.english', $1) as query
-           where search @@ query and deleted_at is null limit ${MAX_RANKED}
-         ) as found
-       ) as ranked
-       where $2::float8 is null or (rank, found_id) < ($2, $3::uuid)
-       order by rank desc, found_id desc limit $4
-     ) as page join product on product.ctid = page.place
-     order by page.rank desc, id desc`,
-    [await tsquery(db, words), after?.rank, after?.id, limit],
+       select *, ts_rank('${WEIGHTS}', search, query, 1)::float8 as rank
+       from (
+         select * from product, to_tsquery('pg_catalog.english', $1) as query
+         where search @@ query and deleted_at is null limit ${MAX_RANKED}
+       ) as found
+     ) as ranked
+     where $2::float8 is null or (rank, id) < ($2, $3::uuid)
+     order by rank desc, id desc limit $4`,
+    [query, after?.rank, after?.id, limit],
   );
 }
 
@@ -75,13 +77,12 @@ export async function learnWords(db: Sql, texts: readonly string[]): Promise<voi
 }
 
 /** Words consist of letters and digits alone, so nothing in them means anything to `to_tsquery`. */
-async function tsquery(db: Sql, words: readonly string[]): Promise<string> {
-  const meant = await meanings(db, words.filter(mayBeMisspelt));
+function tsquery(words: readonly string[], meant: ReadonlyMap<string, readonly string[]> = new Map()): string {
   return words.map((word) => `(${[word, ...(meant.get(word) ?? [])].join(' | ')})`).join(' & ');
 }
 
-/** For each word that no product has, the known ones that may have been meant. */
-async function meanings(db: Sql, words: readonly string[]): Promise<Map<string, string[]>> {
+/** For words that no product has, the known ones that may have been meant, if there are any. */
+async function meanings(db: Sql, words: readonly string[]): Promise<Map<string, readonly string[]>> {
   if (words.length === 0) return new Map();
   const rows = await db.sql<{ asked: string; known: string[] }>(
     `select asked.word as asked, array_agg(near.word) as known
@@ -96,5 +97,5 @@ async function meanings(db: Sql, words: readonly string[]): Promise<Map<string, 
      group by asked.word`,
     [words, words.map((word) => swaps(word).join(' '))],
   );
-  return new Map(rows.map(({ asked, known }) => [asked, suggestions(asked, known)]));
+  return new Map(rows.map(({ asked, known }) => [asked, suggestions(asked, known)] as const).filter(([, near]) => near.length > 0));
 }

@@ -111,6 +111,8 @@ function settings(port: number, durable: boolean): string[] {
     // Later issues move modules by logical replication.
     wal_level: 'logical',
     random_page_cost: 1.1,
+    // What is not in its buffers is in the system's memory as a rule: read at once, it costs less than asking another process to read it.
+    io_method: 'sync',
     // Compiling a query takes longer than any query of a shop should.
     jit: 'off',
     timezone: 'UTC',
