@@ -8,6 +8,7 @@ export { Call } from './calls/call.ts';
 export type { InSpan } from './trace/tracing.ts';
 export type { Actor, Role } from './calls/call.ts';
 export type { Database, Sql, Statements, Transaction } from './database/database.ts';
+export { among } from './database/among.ts';
 export { uuidv7 } from './uuid.ts';
 export { defineModule, on } from './module.ts';
 export type { Handler, ModuleContext, ModuleParts, Subscriber, Task } from './module.ts';

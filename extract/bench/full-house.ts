@@ -14,6 +14,8 @@ import type { Side } from './side.ts';
 export interface Answered extends Times {
   /** CPU time of the shop's process for each answer, all its threads; PostgreSQL's is not in it. */
   readonly cpuUs: number;
+  /** Share of the requests that were answered 503: a machine that stands still for a moment. */
+  readonly turnedAway: number;
 }
 
 export type FullHouse = Readonly<Record<Question, { readonly few: Answered; readonly many: Answered }>>;
@@ -33,6 +35,7 @@ const ASKED = 2_000;
 const BRANDS = 2_000;
 /** Searches of each kind that must find something before anything is measured. */
 const TRIED = 20;
+const REFUSED = 503;
 
 /** Two syllables and an ending each: words that no product of the demo has. */
 const brands = Array.from({ length: BRANDS }, (_, number) => ['Vel', 'Tor', 'Bri', 'Kas', 'Mon', 'Ful', 'Zan', 'Pex', 'Lum', 'Gri'][number % 10]! + ['ora', 'ezi', 'upo', 'ima', 'ark', 'eth', 'ovi', 'ash', 'unt', 'ile'][Math.floor(number / 10) % 10]! + String.fromCodePoint(97 + (Math.floor(number / 100) % 20)) + 'x');
@@ -75,7 +78,8 @@ async function asked(question: Question, { few, many }: { few: House; many: Hous
 }
 
 function mediansOf(rounds: readonly Answered[]): Answered {
-  return { ...timesOfRounds(rounds), cpuUs: quantile(rounds.map(({ cpuUs }) => cpuUs), 0.5) };
+  const turnedAway = rounds.reduce((sum, round) => sum + round.turnedAway, 0) / rounds.length;
+  return { ...timesOfRounds(rounds), cpuUs: quantile(rounds.map(({ cpuUs }) => cpuUs), 0.5), turnedAway };
 }
 
 async function ask({ side, goods }: House, question: Question, seconds: number): Promise<Answered> {
@@ -84,7 +88,8 @@ async function ask({ side, goods }: House, question: Question, seconds: number):
   const answers = await loop.send(Array.from({ length: ASKED }, () => request(question, goods)), PER_SECOND[question], seconds);
   const { cpuUs } = await side.usage();
   await loop.close();
-  return { ...timesOf(answers), cpuUs: (cpuUs - before.cpuUs) / answers.length };
+  const taken = answers.filter(({ status }) => status !== REFUSED);
+  return { ...timesOf(taken), cpuUs: (cpuUs - before.cpuUs) / answers.length, turnedAway: 1 - taken.length / answers.length };
 }
 
 /** @throws Error where a search finds nothing, which would be quick */

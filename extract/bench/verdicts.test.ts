@@ -6,7 +6,7 @@ import { ofComparison } from './report.ts';
 import { scenarios } from './scenarios.ts';
 import { ofEvents, ofOutbox, ofOverload, ofSize, ofStorm, ofTracing } from './verdicts.ts';
 
-const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, cpuUs: 1, perSecond: 1, generator: { late: 0, sent: p99 } });
+const times = (p99: number) => ({ p50: 1, p99, p999: p99, max: p99, cpuUs: 1, turnedAway: 0, perSecond: 1, generator: { late: 0, sent: p99 } });
 const same = (ratio: number) => ({ median: ratio, min: ratio, max: ratio });
 const rounds = { perSecond: { median: 1, min: 1, max: 1 }, p50: 1, p99: 1, cpuUs: { median: 100, min: 100, max: 100 }, throughPerSecond: undefined };
 
@@ -58,6 +58,9 @@ t.test('a full house may make each question half as slow again', async (t) => {
   const house = (slow?: string) => Object.fromEntries(QUESTIONS.map((question) => [question, { few: times(10), many: { ...times(30), p50: question === slow ? 1.51 : 1.5 } }])) as unknown as FullHouse;
   t.same(missed(ofSize(house())), []);
   for (const question of QUESTIONS) t.same(missed(ofSize(house(question))), ['p50 beside that with the demo data']);
+  const turning = (turnedAway: number): FullHouse => ({ ...house(), list: { few: times(10), many: { ...times(10), turnedAway } } });
+  t.same(missed(ofSize(turning(0.01))), []);
+  t.same(missed(ofSize(turning(0.011))), ['turned away of those with all that']);
 });
 
 t.test('the outbox may take a fifth of the orders', async (t) => {

@@ -32,6 +32,8 @@ const MOST_NORMAL_RATIO = 1.5;
 const MOST_WAIT_MS = 1_000;
 const LEAST_WITH_OUTBOX = 0.8;
 const MOST_SIZE_RATIO = 1.5;
+/** A disk or a machine that stands still for a moment; a shop that turns away more is not asked at a rate that it can answer. */
+const MOST_TURNED_AWAY_PERCENT = 1;
 /** A tenth of what the rounds of a benchmark on a machine of its own differ by: less than that nobody can measure. */
 const MOST_TRACING_OFF_PERCENT = 0.5;
 
@@ -133,6 +135,7 @@ export function ofSize(found: FullHouse): Finding[] {
       told(`${question}, ms p50 / p99, with the demo data`, `${few.p50.toFixed(2)} / ${few.p99.toFixed(1)}`),
       told(`  with ${crowd}`, `${many.p50.toFixed(2)} / ${many.p99.toFixed(1)}`),
       atMost('  p50 beside that with the demo data', many.p50 / few.p50, 'x', MOST_SIZE_RATIO),
+      ...(few.turnedAway + many.turnedAway > 0 ? [atMost('  turned away of those with the demo data', 100 * few.turnedAway, '%', MOST_TURNED_AWAY_PERCENT), atMost('  turned away of those with all that', 100 * many.turnedAway, '%', MOST_TURNED_AWAY_PERCENT)] : []),
       told('  CPU µs each, the shop alone, with the demo data / with all that', `${few.cpuUs.toFixed()} / ${many.cpuUs.toFixed()}`),
     ];
   });

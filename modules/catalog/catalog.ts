@@ -8,6 +8,7 @@
  */
 import { LockMode } from '@mikro-orm/core';
 import {
+  among,
   type CacheFactory,
   type Call,
   type Database,
@@ -184,7 +185,8 @@ export class Catalog {
   }
 
   async #load(ids: readonly string[], call: Call): Promise<Map<string, Served>> {
-    const products = await this.#db.for(call).sql<Product>(`select ${columns} from product where id = any ($1::uuid[]) and deleted_at is null`, [ids]);
+    const { condition, param } = among('id', ids);
+    const products = await this.#db.for(call).sql<Product>(`select ${columns} from product where ${condition} and deleted_at is null`, [param]);
     return new Map(products.map((product) => [product.id, serve(productView(product))]));
   }
 

@@ -1,5 +1,5 @@
 /** Accounts in the database: how they are found, made and locked. */
-import { type Call, type Database, type Role, type Sql, type Transaction, uuidv7 } from '#kernel';
+import { among, type Call, type Database, type Role, type Sql, type Transaction, uuidv7 } from '#kernel';
 import { LockMode } from '@mikro-orm/core';
 import DataLoader from 'dataloader';
 import { Account, usernameKey } from './account.ts';
@@ -33,7 +33,8 @@ interface Wanted {
 export function accountFinder(db: Database): (userId: string, call: Call) => Promise<StoredAccount | undefined> {
   const find = async (wanted: readonly Wanted[]): Promise<(StoredAccount | undefined)[]> => {
     const userIds = wanted.map(({ userId }) => userId);
-    const accounts = await db.for(wanted[0]!.call).sql<StoredAccount>(`select ${columns} from account where id = any ($1::uuid[])`, [userIds]);
+    const { condition, param } = among('id', userIds);
+    const accounts = await db.for(wanted[0]!.call).sql<StoredAccount>(`select ${columns} from account where ${condition}`, [param]);
     const byId = new Map(accounts.map((account) => [account.id, account]));
     return userIds.map((userId) => byId.get(userId));
   };
