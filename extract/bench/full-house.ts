@@ -4,7 +4,7 @@
  */
 import { quantile } from './figures.ts';
 import { fill } from './filling.ts';
-import { openLoop, type Times, timesOf, timesOfRounds } from './open-loop.ts';
+import { isRefused, openLoop, type Times, timesOf, timesOfRounds } from './open-loop.ts';
 import type { Options } from './options.ts';
 import { type Goods, goodsOf, type Question, QUESTIONS, request } from './questions.ts';
 import { type Stage, startShop } from './shop.ts';
@@ -14,7 +14,7 @@ import type { Side } from './side.ts';
 export interface Answered extends Times {
   /** CPU time of the shop's process for each answer, all its threads; PostgreSQL's is not in it. */
   readonly cpuUs: number;
-  /** Share of the requests that were answered 503: a machine that stands still for a moment. */
+  /** Share of the requests that were turned away: a machine that stands still for a moment. */
   readonly turnedAway: number;
 }
 
@@ -35,7 +35,6 @@ const ASKED = 2_000;
 const BRANDS = 2_000;
 /** Searches of each kind that must find something before anything is measured. */
 const TRIED = 20;
-const REFUSED = 503;
 
 /** Two syllables and an ending each: words that no product of the demo has. */
 const brands = Array.from({ length: BRANDS }, (_, number) => ['Vel', 'Tor', 'Bri', 'Kas', 'Mon', 'Ful', 'Zan', 'Pex', 'Lum', 'Gri'][number % 10]! + ['ora', 'ezi', 'upo', 'ima', 'ark', 'eth', 'ovi', 'ash', 'unt', 'ile'][Math.floor(number / 10) % 10]! + String.fromCodePoint(97 + (Math.floor(number / 100) % 20)) + 'x');
@@ -88,7 +87,7 @@ async function ask({ side, goods }: House, question: Question, seconds: number):
   const answers = await loop.send(Array.from({ length: ASKED }, () => request(question, goods)), PER_SECOND[question], seconds);
   const { cpuUs } = await side.usage();
   await loop.close();
-  const taken = answers.filter(({ status }) => status !== REFUSED);
+  const taken = answers.filter((answer) => !isRefused(answer));
   return { ...timesOf(taken), cpuUs: (cpuUs - before.cpuUs) / answers.length, turnedAway: 1 - taken.length / answers.length };
 }
 

@@ -59,6 +59,11 @@ export function timesOf(answers: readonly Answer[]): Times {
   return waits(answers);
 }
 
+/** It was turned away, and told when to come again. */
+export function isRefused({ status, retryAfter }: Answer): boolean {
+  return status === 503 && retryAfter;
+}
+
 /** Answered with 2xx. */
 export function isDone({ status }: Answer): boolean {
   return status >= 200 && status <= 299;

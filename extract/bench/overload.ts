@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Contender } from './compare.ts';
 import { quantile, type Spread, spreadOf } from './figures.ts';
 import { load } from './load.ts';
-import { type Answer, isDone, openLoop, type Times, timesOf, timesOfRounds, waits } from './open-loop.ts';
+import { type Answer, isDone, isRefused, openLoop, type Times, timesOf, timesOfRounds, waits } from './open-loop.ts';
 import { scenarios } from './scenarios.ts';
 import type { Stage } from './shop.ts';
 
@@ -81,7 +81,6 @@ export async function overload({ side, backlog }: Contender, stage: Stage, { rou
 
 /** Goodput is what was answered while the load lasted. */
 function sorted(answers: readonly Answer[], seconds: number): Pick<Overload, 'taken' | 'refused' | 'late' | 'goodput'> {
-  const isRefused = ({ status, retryAfter }: Answer): boolean => status === 503 && retryAfter;
   const refused = answers.filter(isRefused);
   const taken = answers.filter((answer) => !isRefused(answer));
   const inTime = taken.filter(({ atMs }) => atMs <= seconds * 1_000);
